@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one exception that the collection's logic raises for a failure that a person can act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RingstandError(Exception):
+    """A failure with a message for people and details for programs.
+
+    ``message`` reads "Failed to <verb> <object>: <reason>"; ``details`` holds what a module returns beside it,
+    such as ``rc`` and ``stderr``. Neither may contain a secret.
+    """
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
