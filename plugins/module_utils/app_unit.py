@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run one command of an app as a transient systemd unit: its user, its environment file, its sandbox.
+
+systemd reads the environment file, so that no code of ours parses it and no value of it shows in an argument list.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from .errors import RingstandError
+from .sandbox import sandbox_directives
+
+_OUTPUT_LIMIT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class AppUnit:
+    """Who runs a command, where, and with what.
+
+    ``environment`` goes into the unit's properties, where ``systemctl show`` prints it: never a secret.
+    ``environment_file`` is read by systemd as root. ``binds_to`` names a unit whose end also ends the command.
+    """
+
+    name: str
+    user: str
+    group: str
+    working_dir: str
+    environment_file: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    writable_paths: Sequence[str] = ()
+    purpose: str = "run"
+    outbound_network: bool = True
+    build: bool = False
+    binds_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a command left: its exit status and the tail of what it printed (text, at most ``stdout_limit`` bytes)."""
+
+    rc: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list[str]:
+    """Return the ``systemd-run`` command line, without the command that it is to run."""
+    properties = [
+        ("Description", f"{app.purpose} of {app.name}"),
+        ("User", app.user),
+        ("Group", app.group),
+        ("WorkingDirectory", app.working_dir),
+        ("RuntimeMaxSec", f"{timeout_seconds:.0f}s"),
+        ("TimeoutStopSec", "10s"),
+        ("UMask", "0027"),
+        *sandbox_directives(app.outbound_network, app.writable_paths, app.build),
+    ]
+    if app.environment_file:
+        properties.append(("EnvironmentFile", app.environment_file))
+    if app.binds_to:
+        properties += [("BindsTo", app.binds_to), ("After", app.binds_to)]
+    arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=exec", f"--unit={unit_name}"]
+    arguments += [f"--property={name}={value}" for name, value in properties]
+    arguments += [f"--setenv={name}={value}" for name, value in app.environment.items()]
+    return arguments
+
+
+def run_in_unit(
+    argv: Sequence[str],
+    *,
+    app: AppUnit,
+    timeout_seconds: float,
+    stdout_limit: int = _OUTPUT_LIMIT_BYTES,
+    stdin: str | None = None,
+) -> Completed:
+    """Run ``argv`` to its end and return what came of it; a non-zero exit is a result, not an exception.
+
+    Needs root. Output goes through files, so that a command that prints without end fills no memory: only the last
+    ``stdout_limit`` bytes of each stream are returned. Raises :class:`RingstandError` when systemd is not there.
+    """
+    unit_name = f"ringstand-{app.purpose}-{app.name}-{uuid.uuid4().hex[:8]}.service"
+    command = [*unit_arguments(app, unit_name, timeout_seconds), "--", *argv]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.run(
+                command,
+                input=stdin.encode() if stdin is not None else None,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                stdout=out,
+                stderr=err,
+                timeout=timeout_seconds + 30,  # systemd ends the unit at RuntimeMaxSec; this catches systemd itself
+                check=False,
+            )
+            rc, timed_out = process.returncode, False
+        except FileNotFoundError as error:
+            raise RingstandError(f"Failed to run {argv[0]!r} for {app.name}: systemd-run is not on this host") from error
+        except subprocess.TimeoutExpired:
+            subprocess.run(["systemctl", "kill", "--signal=KILL", unit_name], check=False, capture_output=True)
+            rc, timed_out = 124, True
+        return Completed(rc, _tail(out, stdout_limit), _tail(err, stdout_limit), timed_out)
+
+
+def _tail(stream: IO[bytes], limit: int) -> str:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - limit))
+    return stream.read().decode("utf-8", "replace")
