@@ -404,7 +404,7 @@ class _DeadlineSocket:
         return io.BufferedReader(_DeadlineReader(self._sock, self._deadline))
 
     def close(self) -> None:
-        self._sock.close()
+        """http.client closes before it reads the body of a last answer; whoever opened the socket closes it."""
 
 
 class _DeadlineReader(io.RawIOBase):
