@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What each role takes, derived from ``flask_apps``: lists of plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .apps import CERTIFICATE_ROOT, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
+from .errors import RingstandError
+
+# A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
+WORKER_MB = 150
+# Two slots run during a switch, and the other half of the machine belongs to PostgreSQL, Redis and the page cache.
+SLOTS = 2
+APPS_SHARE_OF_MEMORY = 0.5
+AUTO_WORKERS_MIN = 2
+# 8 workers of 4 threads in two slots are 64 connections: PostgreSQL's default of 100 still holds them.
+AUTO_WORKERS_MAX = 8
+
+# What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
+NOT_FOR_GUNICORN = frozenset(
+    {"apt_packages", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
+    | {"flask_app", "redis", "redis_password", "secret_key"}
+)
+
+
+def resolve_workers(app: App, app_count: int, cpu_count: int, memory_mb: int) -> int:
+    """The number of workers: as given, or for ``auto`` one per CPU within 2 to 8 and within the memory.
+
+    The memory is the app's own limit, else its even share of half the machine, for two slots at 150 MB a worker.
+    """
+    if app["workers"] != "auto":
+        return int(app["workers"])
+    wanted = min(max(cpu_count, AUTO_WORKERS_MIN), AUTO_WORKERS_MAX)
+    share_mb = app["memory_mb"] or memory_mb * APPS_SHARE_OF_MEMORY / app_count / SLOTS
+    return max(1, min(wanted, int(share_mb // WORKER_MB)))
+
+
+def database_url(app: App) -> str | None:
+    """``DATABASE_URL``: the given one, else the local database by peer authentication, else None."""
+    if app["database_url"]:
+        return str(app["database_url"])
+    if not app["database"]:
+        return None
+    scheme, name = app["database_url_scheme"], app["name"]
+    return f"{scheme}://{name}@/{app['database']['name']}?host={POSTGRESQL_SOCKET_DIR}"
+
+
+def _secret(secrets: Mapping[str, Any], app: App, key: str) -> str:
+    value = app.get(key) or (secrets.get(app["name"]) or {}).get(key)
+    if not value:
+        raise RingstandError(f"Failed to find {key} of the app {app['name']!r}: the app and the secrets lack it")
+    return str(value)
+
+
+def environment(app: App, workers: int, secrets: Mapping[str, Any]) -> dict[str, str]:
+    """The app's whole environment but for RELEASE_ID and SENTRY_RELEASE, which each release sets. It is secret."""
+    values = {
+        "FLASK_DEBUG": "0",
+        "PYTHONUNBUFFERED": "1",
+        "SECRET_KEY": _secret(secrets, app, "secret_key"),
+        "WEB_CONCURRENCY": str(workers),
+    }
+    if app["flask_app"]:
+        values["FLASK_APP"] = app["flask_app"]
+    url = database_url(app)
+    if url:
+        values["DATABASE_URL"] = url
+    for purpose, name in (("queue", "REDIS_URL"), ("cache", "REDIS_CACHE_URL")):
+        if purpose in app["redis"]:
+            password = quote(_secret(secrets, app, "redis_password"), safe="")
+            port = app["redis"][purpose]["port"]
+            values[name] = f"redis://{app['name']}:{password}@{REDIS_ADDRESS}:{port}/0"
+    return {**values, **app["environment"]}
+
+
+def postgresql_roles(apps: Any, overrides: Any = None) -> list[App]:
+    """One role per app with a local database; it has no password, because peer authentication needs none."""
+    return [{"name": app["name"]} for app in normalise(apps, overrides).values() if app["database"]]
+
+
+def postgresql_databases(apps: Any, overrides: Any = None) -> list[App]:
+    """One database per app that has a local one, owned by the app's role."""
+    return [
+        {"name": app["database"]["name"], "owner": app["name"], "extensions": app["database"]["extensions"]}
+        for app in normalise(apps, overrides).values()
+        if app["database"]
+    ]
+
+
+def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]:
+    """One Redis instance per app and purpose, with the app as its only user."""
+    secrets = plain(secrets or {})
+    return [
+        {
+            "name": f"{app['name']}-{purpose}",
+            "purpose": purpose,
+            **settings,
+            "users": [{"name": app["name"], "password": _secret(secrets, app, "redis_password")}],
+        }
+        for app in normalise(apps, overrides).values()
+        for purpose, settings in app["redis"].items()
+    ]
+
+
+def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
+    """One site per app in front of the link to its live slot."""
+    return [
+        {
+            "name": app["name"],
+            "domains": app["domains"],
+            "upstream_socket": f"/run/{app['name']}/live.sock",
+            "static": [{"url": app["static"]["url"], "dir": f"/srv/{app['name']}/static"}] if app["static"] else [],
+            "client_max_body_size_mb": app["client_max_body_size_mb"],
+            "timeout_seconds": app["timeout_seconds"],
+            "certificate_dir": f"{CERTIFICATE_ROOT}/{app['name']}",
+        }
+        for app in normalise(apps, overrides).values()
+    ]
+
+
+def gunicorn_apps(apps: Any, secrets: Any, cpu_count: int, memory_mb: int, overrides: Any = None) -> list[App]:
+    """Everything that the gunicorn role and a release need to know of each app, environment included: it is secret."""
+    complete, secrets = normalise(apps, overrides), plain(secrets or {})
+    items = []
+    for app in complete.values():
+        workers = resolve_workers(app, len(complete), int(cpu_count), int(memory_mb))
+        values = environment(app, workers, secrets)
+        item = {key: value for key, value in app.items() if key not in NOT_FOR_GUNICORN}
+        item.update(workers=workers, environment=values)
+        if app["migrations"] == "auto" and "DATABASE_URL" not in values:
+            item["migrations"] = "none"
+        items.append(item)
+    return items
+
+
+def flask_apps_packages(apps: Any, overrides: Any = None) -> list[str]:
+    """The union of the apps' ``apt_packages``, sorted."""
+    return sorted({package for app in normalise(apps, overrides).values() for package in app["apt_packages"]})

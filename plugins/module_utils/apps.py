@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The dictionary ``flask_apps``: its conventions, its defaults and one complete description per app.
+
+An app's name is its system user, its database role, its database and the middle of its unit names; every path
+follows from it. The functions here expect input that the ``validate`` plugin has accepted and raise
+:class:`RingstandError` only for what they cannot work with.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import RingstandError
+
+App = dict[str, Any]
+
+CERTIFICATE_ROOT = "/etc/ringstand/certificates"
+POSTGRESQL_SOCKET_DIR = "/run/postgresql"
+REDIS_ADDRESS = "127.0.0.1"
+# Below the range that Linux gives to outgoing connections (32768 and up), above the usual services.
+REDIS_FIRST_PORT = 20000
+REDIS_PORT_COUNT = 10000
+REDIS_PURPOSES = ("queue", "cache")
+REDIS_MAXMEMORY_MB = 64
+
+REQUIRED = ("domains", "source", "wsgi")
+DEFAULTS: App = {
+    "workers": "auto",
+    "worker_class": "gthread",
+    "timeout_seconds": 30,
+    "graceful_timeout_seconds": 30,
+    "max_requests": 0,
+    "environment": {},
+    "secret_key": None,
+    "database": True,
+    "database_url": None,
+    "database_url_scheme": "postgresql",
+    "redis": True,
+    "redis_password": None,
+    "migrations": "auto",
+    "migration_lock_timeout_seconds": 5,
+    "migration_timeout_seconds": 1800,
+    "release_command": [],
+    "health": {},
+    "static": None,
+    "client_max_body_size_mb": 10,
+    "keep_releases": 5,
+    "apt_packages": [],
+    "extra_packages": [],
+    "python": "/usr/bin/python3",
+    "outbound_network": True,
+    "memory_mb": None,
+    "package_index_url": None,
+    "package_index_ca_path": None,
+}
+# Of threads only gthread makes use; gunicorn turns "sync" with threads silently into "gthread".
+GTHREAD_THREADS = 4
+HEALTH_DEFAULTS: App = {
+    "path": "/health",
+    "status": [200],
+    "json": {},
+    "text": "",
+    "consecutive": 3,
+    "timeout_seconds": 60,
+    "observe_seconds": 3,
+}
+
+
+def plain(value: Any) -> Any:
+    """A copy of ``value`` made of plain dict, list, str, int, float, bool and None.
+
+    Ansible hands over subclasses that carry tags and lazy containers; serializers and ``type() is`` trip over them.
+    A value of another type (a vaulted string, a YAML date) becomes its text.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    return str.__str__(str(value))
+
+
+def deep_merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``overrides`` laid over it: dictionaries merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def as_list(value: Any) -> list[Any]:
+    """``value`` itself when it is a list, nothing for None and the empty string, else the list of this one value."""
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def to_ascii_domain(domain: str) -> str:
+    """The form of ``domain`` that DNS, nginx and certificates use: lower case, international labels in punycode."""
+    try:
+        return domain.lower() if domain.isascii() else domain.encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise RingstandError(f"Failed to convert the domain '{domain}' to punycode: {error}") from error
+
+
+def redis_port(app: str, purpose: str) -> int:
+    """The port of an app's Redis instance: the same on every host and at every run."""
+    return REDIS_FIRST_PORT + zlib.crc32(f"{app}/{purpose}".encode()) % REDIS_PORT_COUNT
+
+
+def _database(name: str, app: App) -> App | bool:
+    wanted = app["database"]
+    if app["database_url"] or wanted is False:
+        return False
+    given = wanted if isinstance(wanted, Mapping) else {}
+    return {"name": given.get("name") or name, "extensions": as_list(given.get("extensions"))}
+
+
+def _redis(name: str, app: App) -> dict[str, App]:
+    wanted = app["redis"]
+    if not wanted:
+        return {}
+    given: Mapping[str, Any] = wanted if isinstance(wanted, Mapping) else dict.fromkeys(REDIS_PURPOSES, {})
+    return {
+        purpose: {
+            "port": (given[purpose] or {}).get("port") or redis_port(name, purpose),
+            "maxmemory_mb": (given[purpose] or {}).get("maxmemory_mb") or REDIS_MAXMEMORY_MB,
+        }
+        for purpose in REDIS_PURPOSES
+        if purpose in given
+    }
+
+
+def _normalise(name: str, given: Mapping[str, Any]) -> App:
+    missing = [key for key in REQUIRED if not given.get(key)]
+    if missing:
+        raise RingstandError(f"Failed to read flask_apps.{name}: it lacks {', '.join(missing)}")
+    app = {**DEFAULTS, **{key: value for key, value in given.items() if value is not None}}
+    app["name"] = name
+    app["domains"] = list(dict.fromkeys(to_ascii_domain(str(domain)) for domain in as_list(app["domains"])))
+    app["threads"] = app.get("threads") or (GTHREAD_THREADS if app["worker_class"] == "gthread" else 1)
+    app["flask_app"] = app["wsgi"] if app.get("flask_app") is None else app["flask_app"]
+    app["environment"] = {key: str(value) for key, value in app["environment"].items()}
+    app["database"] = _database(name, app)
+    app["redis"] = _redis(name, app)
+    app["release_command"] = as_list(app["release_command"])
+    app["health"] = {**HEALTH_DEFAULTS, "host": app["domains"][0], **app["health"]}
+    app["health"]["status"] = as_list(app["health"]["status"])
+    return app
+
+
+def normalise(apps: Any, overrides: Any = None) -> dict[str, App]:
+    """Every app of ``flask_apps``, complete: overrides merged in, defaults filled in, short forms spelt out.
+
+    ``database`` becomes ``{name, extensions}`` or False, ``redis`` maps each purpose to ``{port, maxmemory_mb}``,
+    ``domains`` are in punycode. The result is a valid argument again and stays as it is.
+    """
+    apps, overrides = plain(apps or {}), plain(overrides or {})
+    for variable, value in (("flask_apps", apps), ("flask_app_overrides", overrides)):
+        if not isinstance(value, dict) or not all(isinstance(app, dict) for app in value.values()):
+            raise RingstandError(f"Failed to read {variable}: it must map names of apps to dictionaries")
+    merged = {name: deep_merge(app, overrides.get(name, {})) for name, app in apps.items()}
+    return {name: _normalise(name, app) for name, app in merged.items()}
