@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,8 @@ def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list
         properties.append(("EnvironmentFile", app.environment_file))
     if app.binds_to:
         properties += [("BindsTo", app.binds_to), ("After", app.binds_to)]
-    arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=exec", f"--unit={unit_name}"]
+    arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]
+    arguments.append(f"--unit={unit_name}")
     arguments += [f"--property={name}={value}" for name, value in properties]
     arguments += [f"--setenv={name}={value}" for name, value in app.environment.items()]
     return arguments
@@ -80,7 +82,7 @@ def run_in_unit(
     app: AppUnit,
     timeout_seconds: float,
     stdout_limit: int = _OUTPUT_LIMIT_BYTES,
-    stdin: str | None = None,
+    stdin: IO[bytes] | None = None,
 ) -> Completed:
     """Run ``argv`` to its end and return what came of it; a non-zero exit is a result, not an exception.
 
@@ -89,20 +91,20 @@ def run_in_unit(
     """
     unit_name = f"ringstand-{app.purpose}-{app.name}-{uuid.uuid4().hex[:8]}.service"
     command = [*unit_arguments(app, unit_name, timeout_seconds), "--", *argv]
+    started = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.run(
                 command,
-                input=stdin.encode() if stdin is not None else None,
-                stdin=subprocess.DEVNULL if stdin is None else None,
+                stdin=stdin if stdin is not None else subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 timeout=timeout_seconds + 30,  # systemd ends the unit at RuntimeMaxSec; this catches systemd itself
                 check=False,
             )
-            rc, timed_out = process.returncode, False
+            rc, timed_out = process.returncode, time.monotonic() - started >= timeout_seconds
         except FileNotFoundError as error:
-            raise RingstandError(f"Failed to run {argv[0]!r} for {app.name}: systemd-run is not on this host") from error
+            raise RingstandError(f"Failed to run {argv[0]!r} for {app.name}: this host has no systemd-run") from error
         except subprocess.TimeoutExpired:
             subprocess.run(["systemctl", "kill", "--signal=KILL", unit_name], check=False, capture_output=True)
             rc, timed_out = 124, True

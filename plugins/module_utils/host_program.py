@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How modules call ``ringstand``, the program on the host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from .errors import RingstandError
+
+PROGRAM = "/usr/local/bin/ringstand"
+# Raised when an argument of the program or a key of its output changes its meaning.
+PROTOCOL = 1
+
+
+def _run(arguments: list[str]) -> tuple[int, dict[str, Any], str]:
+    try:
+        done = subprocess.run([PROGRAM, "--json", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise RingstandError(
+            f"Failed to call {PROGRAM}: it is not on this host. Run site.yml, or the role ringstand.flask.cli."
+        ) from error
+    try:
+        return done.returncode, json.loads(done.stdout), done.stderr
+    except ValueError:
+        raise RingstandError(
+            f"Failed to read the answer of {PROGRAM} {arguments[0]}: {done.stderr.strip() or done.stdout.strip()!r}",
+            rc=done.returncode,
+            stderr=done.stderr,
+        ) from None
+
+
+def call(*arguments: str) -> dict[str, Any]:
+    """Run one command of the program and return its JSON answer.
+
+    Raises :class:`RingstandError` when it fails, is missing, or speaks another protocol than this collection.
+    """
+    protocol = _run(["version"])[1].get("protocol")
+    if protocol != PROTOCOL:
+        raise RingstandError(
+            f"Failed to call {PROGRAM}: it speaks protocol {protocol}, this collection speaks {PROTOCOL}. "
+            "Run site.yml, or the role ringstand.flask.cli, to bring both to the same version."
+        )
+    rc, answer, stderr = _run(list(arguments))
+    if answer.get("result") == "failed":
+        raise RingstandError(answer["reason"], rc=rc, stderr=stderr, **answer.get("details", {}))
+    return answer

@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where everything of an app lives on its host, and the app's settings as the roles wrote them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import RingstandError
+
+SETTINGS_DIR = "/etc/ringstand/apps"
+UV = "/opt/ringstand/uv/bin/uv"
+SLOTS = ("blue", "green")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths and unit names of one app. ``root`` is ``/`` on a host, and another folder in tests."""
+
+    app: str
+    root: str = "/"
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self.root, *parts)
+
+    @property
+    def app_dir(self) -> str:
+        return self._path("srv", self.app)
+
+    @property
+    def releases_dir(self) -> str:
+        return self._path("srv", self.app, "releases")
+
+    @property
+    def venvs_dir(self) -> str:
+        return self._path("srv", self.app, "venvs")
+
+    @property
+    def static_dir(self) -> str:
+        return self._path("srv", self.app, "static")
+
+    @property
+    def shared_dir(self) -> str:
+        return self._path("srv", self.app, "shared")
+
+    @property
+    def slots_dir(self) -> str:
+        return self._path("srv", self.app, "slots")
+
+    @property
+    def live_link(self) -> str:
+        """The persistent truth about which slot serves: a link to ``slots/<slot>``."""
+        return self._path("srv", self.app, "live")
+
+    @property
+    def run_dir(self) -> str:
+        return self._path("run", self.app)
+
+    @property
+    def live_socket(self) -> str:
+        """What nginx connects to: a link to ``<slot>.sock``; renaming it is the switch."""
+        return self._path("run", self.app, "live.sock")
+
+    @property
+    def state_dir(self) -> str:
+        return self._path("var/lib/ringstand", self.app)
+
+    @property
+    def ledger(self) -> str:
+        return self._path("var/lib/ringstand", self.app, "ledger.jsonl")
+
+    @property
+    def progress(self) -> str:
+        """The steps of the activation under way or last done, one JSON object a line."""
+        return self._path("var/lib/ringstand", self.app, "activation.jsonl")
+
+    @property
+    def cache_dir(self) -> str:
+        return self._path("var/cache/ringstand", self.app)
+
+    @property
+    def environment_file(self) -> str:
+        return self._path("etc/ringstand/environment", f"{self.app}.env")
+
+    @property
+    def gunicorn_config(self) -> str:
+        return self._path("etc/ringstand/gunicorn", f"{self.app}.py")
+
+    @property
+    def activation_unit(self) -> str:
+        """The fixed name is the lock: systemd refuses a second unit of this name while the first one runs."""
+        return f"ringstand-activation-{self.app}.service"
+
+    def release_dir(self, release: str) -> str:
+        return os.path.join(self.releases_dir, release)
+
+    def slot_link(self, slot: str) -> str:
+        return os.path.join(self.slots_dir, slot)
+
+    def socket(self, slot: str) -> str:
+        return os.path.join(self.run_dir, f"{slot}.sock")
+
+    def service_unit(self, slot: str) -> str:
+        return f"ringstand-{self.app}@{slot}.service"
+
+    def socket_unit(self, slot: str) -> str:
+        return f"ringstand-{self.app}@{slot}.socket"
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """What the host program must know of an app: ``/etc/ringstand/apps/<app>.json``, without any secret.
+
+    Times are seconds, sizes are MB. ``health`` has the keys path, status, host, json, text, consecutive,
+    timeout_seconds and observe_seconds. ``static`` is None or has url and dir (inside the source).
+    ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
+    """
+
+    name: str
+    wsgi: str
+    health: dict[str, Any]
+    domains: list[str] = field(default_factory=list)
+    python: str = "/usr/bin/python3"
+    extra_packages: list[str] = field(default_factory=list)
+    package_index_url: str = ""
+    package_index_ca_path: str = ""
+    release_command: list[str] = field(default_factory=list)
+    migrations: str = "auto"
+    migration_lock_timeout_seconds: float = 5
+    migration_timeout_seconds: float = 1800
+    static: dict[str, str] | None = None
+    start_timeout_seconds: float = 60
+    graceful_timeout_seconds: float = 30
+    keep_releases: int = 5
+    outbound_network: bool = True
+    probe_port: int | None = None
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.name)
+
+
+def load_settings(app: str, settings_dir: str = SETTINGS_DIR) -> AppSettings:
+    """Read an app's settings; keys that this version does not know are ignored.
+
+    Raises :class:`RingstandError` when the app is not set up on this host or its file is damaged.
+    """
+    path = os.path.join(settings_dir, f"{app}.json")
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+        known = {entry.name for entry in fields(AppSettings)}
+        return AppSettings(**{key: value for key, value in data.items() if key in known})
+    except FileNotFoundError as error:
+        names = ", ".join(app_names(settings_dir)) or "none"
+        raise RingstandError(
+            f"Failed to find app {app!r}: {path} does not exist. Apps on this host: {names}."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise RingstandError(f"Failed to read {path}: {error}. Run site.yml to write it again.") from error
+
+
+def app_names(settings_dir: str = SETTINGS_DIR) -> list[str]:
+    """The names of all apps set up on this host, sorted."""
+    try:
+        return sorted(name[:-5] for name in os.listdir(settings_dir) if name.endswith(".json"))
+    except FileNotFoundError:
+        return []

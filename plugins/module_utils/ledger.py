@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What happened to an app: the ledger of its activations, and the steps of the one under way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from .layout import Layout
+
+SCHEMA = 1
+
+
+def append_line(path: str, entry: dict[str, Any]) -> None:
+    """Append one JSON object as a line, durably. A line cut short by a crash is closed first."""
+    line = json.dumps(entry, sort_keys=True) + "\n"
+    with open(path, "a+b") as stream:
+        if stream.tell() > 0:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                line = "\n" + line
+        stream.write(line.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_lines(path: str) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines, oldest first; a missing file is empty, a damaged line is left out."""
+    entries = []
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    entries.append(entry)
+    return entries
+
+
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def good_releases(layout: Layout) -> list[str]:
+    """The releases that served well and are still on disk, in the order in which they last went live.
+
+    A release that was rolled back from is not among them until it has been made live again.
+    """
+    good: list[str] = []
+    for entry in read_lines(layout.ledger):
+        if entry.get("result") != "ok":
+            continue
+        gone = {entry["release"], entry.get("previous") if entry.get("kind") == "rollback" else None}
+        good = [*(name for name in good if name not in gone), entry["release"]]
+    return [name for name in good if os.path.isfile(os.path.join(layout.release_dir(name), "manifest.json"))]
+
+
+class Progress:
+    """Records the steps of one activation where another process can follow them, and times them."""
+
+    def __init__(self, layout: Layout, kind: str, by: str, say: Callable[[str], None], token: str = "") -> None:
+        self._path = layout.progress
+        self._say = say
+        self._started = time.time()
+        self.kind, self.by = kind, by
+        self.phases: dict[str, float] = {}
+        self.notices: list[str] = []
+        with open(self._path, "w", encoding="utf-8"):
+            pass
+        self._write({"event": "start", "kind": kind, "by": by, "pid": os.getpid(), "token": token})
+
+    @property
+    def started(self) -> float:
+        """When the activation began, in seconds since the epoch."""
+        return self._started
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a step; its seconds count even when it fails."""
+        self._write({"event": "phase", "phase": name})
+        self._say(f"{name} …")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = round(time.monotonic() - began, 3)
+
+    def notice(self, text: str) -> None:
+        """Something that the operator should know and that fails nothing."""
+        self.notices.append(text)
+        self._write({"event": "notice", "text": text})
+        self._say(text)
+
+    def result(self, result: dict[str, Any]) -> None:
+        """The last line: what came of it."""
+        self._write({"event": "result", **result})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        append_line(self._path, {"at": utc(time.time()), **entry})
