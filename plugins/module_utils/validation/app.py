@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One app of ``flask_apps``: what types and ranges cannot say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ..apps import as_list
+from .app_fields import APP_FIELDS
+from .domains import check_domain, check_domains
+from .names import check_app_name, check_database_name, check_environment, check_packages
+from .problems import Problems, join
+from .schema import check_keys
+from .secrets import check_secret, check_url
+from .sources import check_absolute_path, check_relative_dir, check_source
+
+WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\([^\n\0]*\))?")
+WORKER_CLASSES = ("gthread", "sync", "gevent")
+WORKER_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+DATABASE_SCHEME = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?")
+DATABASE_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql")
+URL_PATH = re.compile(r"/[^\s\0]*")
+
+
+def _text(app: Mapping[str, Any], key: str) -> str | None:
+    value = app.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _mapping(app: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = app.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(app: Mapping[str, Any], key: str, default: int) -> int:
+    value = app.get(key)
+    return value if type(value) is int else default
+
+
+def check_process(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    """What gunicorn is started with; also used for the items of gunicorn_apps."""
+    wsgi, worker_class = _text(app, "wsgi"), _text(app, "worker_class")
+    if wsgi and not WSGI.fullmatch(wsgi):
+        remedy = 'Write "module:attribute" or "module:factory()"'
+        problems.add(join(path, "wsgi"), "this does not name a module and its attribute", remedy, wsgi)
+    if worker_class and worker_class not in WORKER_CLASSES and not WORKER_CLASS_PATH.fullmatch(worker_class):
+        remedy = f"Choose {', '.join(WORKER_CLASSES)} or the dotted path of a class"
+        problems.add(join(path, "worker_class"), "gunicorn has no such kind of worker for Flask", remedy, worker_class)
+    threads = _number(app, "threads", 1)
+    if worker_class and worker_class != "gthread" and threads > 1:
+        rule = f"threads have no meaning with worker_class {worker_class}"
+        problems.add(join(path, "threads"), rule, "Remove it or choose worker_class gthread", threads)
+    timeout, graceful = _number(app, "timeout_seconds", 30), _number(app, "graceful_timeout_seconds", 30)
+    if graceful < timeout:
+        rule = f"it is less than timeout_seconds ({timeout}), so that a deploy would cut requests which are allowed"
+        remedy = f"Set it to {timeout} or more"
+        problems.add(join(path, "graceful_timeout_seconds"), rule, remedy, graceful)
+
+
+def _check_database(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    database, url = app.get("database"), app.get("database_url")
+    if url and (database is True or isinstance(database, dict)):
+        rule = "database_url names a database elsewhere, but database asks for a local one"
+        problems.add(join(path, "database"), rule, "Remove one of both")
+    check_url(url, DATABASE_SCHEMES, join(path, "database_url"), problems)
+    scheme = _text(app, "database_url_scheme")
+    if scheme is not None and not DATABASE_SCHEME.fullmatch(scheme):
+        remedy = "Write postgresql or postgresql+driver"
+        problems.add(join(path, "database_url_scheme"), "this is not PostgreSQL", remedy, scheme)
+    settings = _mapping(app, "database")
+    if isinstance(settings.get("name"), str):
+        check_database_name(settings["name"], join(join(path, "database"), "name"), problems)
+    if app.get("migrations") == "flask" and database is False and not url:
+        rule = "the app has no database to migrate"
+        problems.add(join(path, "migrations"), rule, "Set migrations: none, or give it a database", "flask")
+    lock = _number(app, "migration_lock_timeout_seconds", 5)
+    if lock > _number(app, "migration_timeout_seconds", 1800):
+        rule = "the wait for a lock is longer than migration_timeout_seconds"
+        problems.add(join(path, "migration_lock_timeout_seconds"), rule, "Lower it", lock)
+
+
+def _check_health(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    health = _mapping(app, "health")
+    url_path = _text(health, "path")
+    if url_path is not None and not URL_PATH.fullmatch(url_path):
+        problems.add(
+            join(path, "path"), "the path does not begin with '/'", "Write only the path, as /health", url_path
+        )
+    if "host" in health:
+        check_domain(health["host"], join(path, "host"), problems)
+    if health.get("status") == []:
+        problems.add(join(path, "status"), "no answer would count as healthy", "Name at least one, as [200]", [])
+
+
+def _check_static(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    static, source = _mapping(app, "static"), _text(_mapping(app, "source"), "path")
+    url, directory = _text(static, "url"), static.get("dir")
+    if url is not None and not re.fullmatch(r"/[\w./-]*\w/", url):
+        problems.add(join(path, "url"), "the URL does not begin and end with '/'", "Write it as /static/", url)
+    here = join(path, "dir")
+    inside = directory is not None and check_relative_dir(directory, here, problems)
+    if inside and source and os.path.isdir(source) and not os.path.isdir(os.path.join(source, str(directory))):
+        problems.add(here, "the source has no such directory", "Correct it or remove static", directory)
+
+
+def _check_commands(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    commands = app.get("release_command")
+    for position, command in enumerate(as_list(commands)):
+        here = join(path, position) if isinstance(commands, list) else path
+        if not isinstance(command, str):
+            continue
+        if not command.strip() or "\0" in command or "\n" in command:
+            problems.add(here, "a command is one line of text", "Write one item per command", command)
+            continue
+        try:
+            shlex.split(command)
+        except ValueError as error:
+            problems.add(here, f"the command's quotes do not match ({error})", "Close them", command)
+
+
+def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    for key in ("python", "package_index_ca_path"):
+        if app.get(key) is not None:
+            check_absolute_path(app[key], join(path, key), problems)
+    check_url(app.get("package_index_url"), ("https", "http", "file"), join(path, "package_index_url"), problems)
+    check_packages(as_list(app.get("apt_packages")), join(path, "apt_packages"), problems)
+    for position, package in enumerate(as_list(app.get("extra_packages"))):
+        if isinstance(package, str) and not re.match(r"[A-Za-z0-9]", package):
+            remedy = "Write it as name==version"
+            problems.add(join(join(path, "extra_packages"), position), "this is not a requirement", remedy, package)
+
+
+def check_app(name: str, app: Any, problems: Problems) -> None:
+    """Every problem of one app, its overrides merged in."""
+    path = join("flask_apps", name)
+    check_app_name(name, path, problems)
+    if not isinstance(app, dict):
+        problems.add(path, "an app is described by a dictionary", "Give it domains, source and wsgi", app)
+        return
+    check_keys(app, APP_FIELDS, path, problems)
+    check_domains(as_list(app.get("domains")), join(path, "domains"), problems)
+    if isinstance(app.get("source"), dict):
+        check_source(app["source"], join(path, "source"), problems)
+    check_process(app, path, problems)
+    _check_database(app, path, problems)
+    _check_health(app, join(path, "health"), problems)
+    _check_static(app, join(path, "static"), problems)
+    _check_commands(app, join(path, "release_command"), problems)
+    _check_paths(app, path, problems)
+    redis = app.get("redis") is not False
+    check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
+    for key in ("secret_key", "redis_password"):
+        check_secret(app.get(key), join(path, key), problems)

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The variables of one role: what its argument specs cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .app import check_process
+from .domains import check_domains, check_unique_domains
+from .machine import check_memory, check_ports
+from .names import check_app_name, check_database_name, check_environment_names, check_role_name
+from .problems import Problems, join
+from .secrets import check_postgresql_password, check_secret
+from .sources import check_absolute_path
+
+Facts = Mapping[str, Any]
+Checker = Callable[[str, Any, Facts, Problems], None]
+
+
+def _items(variable: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for position, item in enumerate(value if isinstance(value, list) else []):
+        if isinstance(item, dict):
+            yield join(variable, position), item
+
+
+def _check_unique_names(variable: str, value: Any, problems: Problems) -> None:
+    seen: dict[Any, str] = {}
+    for path, item in _items(variable, value):
+        name = item.get("name")
+        if name in seen:
+            problems.add(join(path, "name"), f"{seen[name]} has this name already", "Keep one of both", name)
+        seen.setdefault(name, join(path, "name"))
+
+
+def _check_postgresql_roles(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    for path, item in _items(variable, value):
+        check_role_name(str(item.get("name", "")), join(path, "name"), problems)
+        check_postgresql_password(item.get("password"), join(path, "password"), problems)
+
+
+def _check_postgresql_databases(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    for path, item in _items(variable, value):
+        check_database_name(str(item.get("name", "")), join(path, "name"), problems)
+
+
+def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    items = list(_items(variable, value))
+    check_ports([(join(path, "port"), item.get("port", 0), True) for path, item in items], problems)
+    check_memory(
+        [(join(path, "maxmemory_mb"), item.get("maxmemory_mb")) for path, item in items], _memory(facts), problems
+    )
+    for path, item in items:
+        check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
+        for user_path, user in _items(join(path, "users"), item.get("users")):
+            check_secret(user.get("password"), join(user_path, "password"), problems)
+
+
+def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    items = list(_items(variable, value))
+    check_unique_domains([(join(path, "domains"), item.get("domains")) for path, item in items], problems)
+    for path, item in items:
+        check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
+        check_domains(item.get("domains") or [], join(path, "domains"), problems)
+        for key in ("upstream_socket", "certificate_dir"):
+            if item.get(key) is not None:
+                check_absolute_path(item[key], join(path, key), problems)
+        for static_path, static in _items(join(path, "static"), item.get("static")):
+            check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
+
+
+def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    items = list(_items(variable, value))
+    check_memory([(join(path, "memory_mb"), item.get("memory_mb")) for path, item in items], _memory(facts), problems)
+    for path, item in items:
+        check_app_name(str(item.get("name", "")), path, problems, variable)
+        check_process(item, path, problems)
+        check_environment_names(item.get("environment") or {}, join(path, "environment"), problems)
+
+
+def _memory(facts: Facts) -> int | None:
+    return facts.get("memory_mb")
+
+
+CHECKERS: dict[str, dict[str, Checker]] = {
+    "gunicorn": {"gunicorn_apps": _check_gunicorn_apps},
+    "nginx": {"nginx_sites": _check_nginx_sites},
+    "postgresql": {
+        "postgresql_databases": _check_postgresql_databases,
+        "postgresql_roles": _check_postgresql_roles,
+    },
+    "redis": {"redis_instances": _check_redis_instances},
+}
+
+
+def role_variables(role: str) -> list[str]:
+    """The variables of ``role`` that have checks here."""
+    return list(CHECKERS.get(role, {}))
+
+
+def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
+    """Every problem of a role's variables; ``values`` holds those that are set."""
+    problems = Problems()
+    for variable, checker in CHECKERS.get(role, {}).items():
+        if values.get(variable) is not None:
+            checker(variable, values[variable], facts, problems)
+    return problems

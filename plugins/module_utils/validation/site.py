@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The input of a whole site: ``flask_apps``, ``flask_app_overrides`` and the names of all variables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..apps import deep_merge
+from .app import check_app
+from .domains import check_unique_domains
+from .machine import check_connections, check_memory, check_ports, redis_of
+from .problems import Problem, Problems, join, nearest
+from .variables import check_variable_names
+
+SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings")
+MINIMAL_APP = "Describe an app with its domains, source and wsgi"
+
+
+def _located(problem: Problem, overrides: Mapping[str, Any]) -> Problem:
+    """The problem at the path where the user wrote the value: in the overrides when they hold it."""
+    item: Any = overrides
+    for key in problem.path.split(".")[1:]:
+        key = key.split("[")[0]
+        if not isinstance(item, Mapping) or key not in item:
+            return problem
+        item = item[key]
+    return dataclasses.replace(problem, path=problem.path.replace("flask_apps", "flask_app_overrides", 1))
+
+
+def _check_overrides(apps: Mapping[str, Any], overrides: Any, problems: Problems) -> dict[str, Any]:
+    if not isinstance(overrides, dict):
+        remedy = "Write it like flask_apps, with the keys that differ"
+        problems.add("flask_app_overrides", "this maps names of apps to dictionaries", remedy, overrides)
+        return {}
+    for name in overrides:
+        if name not in apps:
+            close = nearest(name, apps)
+            remedy = f"Did you mean '{close}'?" if close else f"Use one of: {', '.join(apps)}"
+            problems.add(join("flask_app_overrides", name), "flask_apps has no such app", remedy)
+        elif not isinstance(overrides[name], dict):
+            problems.add(join("flask_app_overrides", name), "this must be a dictionary", "Name the keys that differ")
+    return {name: value for name, value in overrides.items() if name in apps and isinstance(value, dict)}
+
+
+def _check_apps(apps: Mapping[str, Any], overrides: Any, facts: Mapping[str, Any], max_connections: Any) -> Problems:
+    problems, inner = Problems(), Problems()
+    overrides = _check_overrides(apps, overrides, problems)
+    merged = {
+        name: deep_merge(app, overrides.get(name, {})) if isinstance(app, dict) else app for name, app in apps.items()
+    }
+    for name, app in merged.items():
+        check_app(name, app, inner)
+    described = {name: app for name, app in merged.items() if isinstance(app, dict)}
+    check_unique_domains([(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()], inner)
+    _check_unique_databases(described, inner)
+    redis = redis_of(described)
+    check_ports([(path, port, given) for path, port, given, _size in redis], inner)
+    sizes = [(path.replace(".port", ".maxmemory_mb"), size) for path, _port, _given, size in redis]
+    sizes += [(f"flask_apps.{name}.memory_mb", app.get("memory_mb")) for name, app in described.items()]
+    check_memory(sizes, facts.get("memory_mb"), inner)
+    check_connections(described, max_connections, inner)
+    problems.errors += [_located(problem, overrides) for problem in inner.errors]
+    problems.notes += [_located(problem, overrides) for problem in inner.notes]
+    return problems
+
+
+def _check_unique_databases(apps: Mapping[str, Any], problems: Problems) -> None:
+    seen: dict[str, str] = {}
+    for name, app in apps.items():
+        database = app.get("database", True)
+        if database is False or app.get("database_url"):
+            continue
+        wanted = (database.get("name") if isinstance(database, dict) else None) or name
+        path = f"flask_apps.{name}.database.name"
+        if wanted in seen:
+            problems.add(path, f"{seen[wanted]} has this database already", "Give each app its own", wanted)
+        seen.setdefault(str(wanted), path)
+
+
+def check_site(
+    variables: Mapping[str, Any], names: Iterable[str], known: Iterable[str], facts: Mapping[str, Any]
+) -> Problems:
+    """Every problem of a site's input.
+
+    ``variables`` holds the values of ``flask_apps``, ``flask_app_overrides`` and, when set, ``postgresql_settings``;
+    ``names`` are the names of all variables of the host, ``known`` those that mean something here; ``facts`` is
+    ``ansible_facts.ringstand`` or empty.
+    """
+    problems = Problems()
+    check_variable_names(names, known, problems)
+    apps = variables.get("flask_apps")
+    if apps is None:
+        problems.add("flask_apps", "this is required", MINIMAL_APP)
+        return problems
+    if not isinstance(apps, dict):
+        problems.add("flask_apps", "this maps names of apps to dictionaries", MINIMAL_APP, apps)
+        return problems
+    settings = variables.get("postgresql_settings")
+    max_connections = settings.get("max_connections") if isinstance(settings, dict) else None
+    found = _check_apps(apps, variables.get("flask_app_overrides") or {}, facts, max_connections)
+    problems.errors += found.errors
+    problems.notes += found.notes
+    return problems
