@@ -21,7 +21,7 @@ from .errors import RingstandError
 from .health import HealthCheck, observe, wait_healthy
 from .layout import AppSettings
 from .ledger import SCHEMA, Progress, append_line, good_releases, utc
-from .migrations import MigrationRequest, migrate
+from .migrations import MigrationRequest, migrate, unit_runner
 from .systemd import systemctl
 
 _FREE_MB_MIN = 300
@@ -194,8 +194,6 @@ def _migrate(settings: AppSettings, release: str) -> dict[str, Any]:
     source = os.path.join(layout.release_dir(release), "src")
     if settings.migrations == "none":
         return {}
-    if settings.migrations == "auto" and not os.path.isdir(f"{source}/migrations"):
-        return {}
     unit = builds.app_unit(
         settings,
         "migrate",
@@ -205,13 +203,14 @@ def _migrate(settings: AppSettings, release: str) -> dict[str, Any]:
         writable_paths=[layout.shared_dir],
     )
     request = MigrationRequest(
-        unit=unit,
-        venv_dir=f"{layout.release_dir(release)}/venv",
+        app=settings.name,
         app_dir=source,
+        venv_dir=f"{layout.release_dir(release)}/venv",
         lock_timeout_seconds=settings.migration_lock_timeout_seconds,
         timeout_seconds=settings.migration_timeout_seconds,
+        required=settings.migrations == "flask",
     )
-    result = migrate(request)
+    result = migrate(request, unit_runner(unit))
     return {"before": result.before, "after": result.after, "applied": result.applied}
 
 

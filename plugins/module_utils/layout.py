@@ -16,6 +16,11 @@ UV = "/opt/ringstand/uv/bin/uv"
 SLOTS = ("blue", "green")
 
 
+def user_comment(app: str) -> str:
+    """The comment (GECOS) by which a system user is known to have been made for an app."""
+    return f"Flask app {app}"
+
+
 @dataclass(frozen=True)
 class Layout:
     """The paths and unit names of one app. ``root`` is ``/`` on a host, and another folder in tests."""

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's side of the module deploy: resolves and packs the source, hands it over, runs the module."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import pack, resolve
+
+_SOURCE = {"git": {"type": "str"}, "version": {"type": "str"}, "path": {"type": "path"}, "archive": {"type": "path"}}
+_ARGUMENTS = {
+    "app": {"type": "str", "required": True},
+    "source": {
+        "type": "dict",
+        "required": True,
+        "options": _SOURCE,
+        "required_one_of": [("git", "path", "archive")],
+        "mutually_exclusive": [("git", "path", "archive")],
+        "required_by": {"git": ["version"]},
+    },
+    "by": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; nothing is transferred in check mode."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, arguments = self.validate_argument_spec(_ARGUMENTS)
+        source = {key: str(value) for key, value in arguments["source"].items() if value}
+        for key in ("path", "archive"):
+            if key in source and not os.path.isabs(source[key]):
+                source[key] = os.path.join(self._loader.get_basedir(), source[key])
+        module = {"app": arguments["app"], "force": arguments["force"]}
+        module["by"] = arguments["by"] or os.environ.get("USER") or "ansible"
+        try:
+            resolved = resolve(source)
+            module.update(sha=resolved.sha, version=resolved.version)
+            if not self._task.check_mode:
+                module["archive"] = self._hand_over(source, resolved)
+        except RingstandError as error:
+            return {**result, "failed": True, "msg": error.message, **error.details}
+        try:
+            return {**result, **self._execute_module("ringstand.flask.deploy", module, task_vars=task_vars)}
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _hand_over(self, source: dict[str, str], resolved: Any) -> str:
+        remote_dir = self._make_tmp_path()
+        remote = self._connection._shell.join_path(remote_dir, "source.tar")
+        with tempfile.TemporaryDirectory(prefix="ringstand-") as local_dir:
+            local = os.path.join(local_dir, "source.tar")
+            pack(source, resolved, local)
+            self._transfer_file(local, remote)
+        return str(remote)

@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_info
+short_description: Read what the Flask apps on a host are doing
+version_added: 1.0.0
+author: ringstand contributors (@ringstand)
+description:
+  - Reads, in one call for all apps, which release serves, whether its processes are older than their environment and
+    settings, and whether the app's system user is there.
+  - Needs nothing installed on the host.
+options:
+  apps:
+    description: Names of the apps.
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    support: full
+    description: Never changes anything.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Read the apps' states
+  ringstand.flask.app_info:
+    apps: [shop]
+  register: apps
+"""
+
+RETURN = r"""
+apps:
+  description: The state of each app, by name.
+  returned: success
+  type: dict
+  contains:
+    release:
+      description: Id of the release that serves, or null.
+      type: str
+    version:
+      description: What people call it, or null.
+      type: str
+    sha:
+      description: Its commit, or the hash of its content.
+      type: str
+    slot:
+      description: The slot it runs in, V(blue) or V(green), or null.
+      type: str
+    service:
+      description: ActiveState of its service, or null.
+      type: str
+    since:
+      description: When the service became active, in seconds since the epoch, or null.
+      type: int
+    stale:
+      description: Whether the processes are older than the files that they read at their start.
+      type: bool
+    previous:
+      description: Id of the release that a rollback would go to, or null.
+      type: str
+    activation:
+      description: Who deploys it right now, or an empty text.
+      type: str
+    socket:
+      description: Whether the socket that nginx connects to is there.
+      type: bool
+    user:
+      description: V(missing), V(ours) or V(foreign), the last one being a user that was not made for this app.
+      type: str
+uv_version:
+  description: The version of the installed uv, or an empty text.
+  returned: success
+  type: str
+"""
+
+import contextlib
+import pwd
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.app_state import app_state
+from ..module_utils.errors import RingstandError
+from ..module_utils.layout import UV, Layout, user_comment
+
+
+def user_state(app: str) -> str:
+    """Whose user bears the app's name."""
+    try:
+        entry = pwd.getpwnam(app)
+    except KeyError:
+        return "missing"
+    return "ours" if entry.pw_gecos.split(",")[0] == user_comment(app) else "foreign"
+
+
+def uv_version() -> str:
+    """The version that the installed uv prints."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run([UV, "--version"], capture_output=True, text=True, check=False)
+        return (done.stdout.split() + ["", ""])[1]
+    return ""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"apps": {"type": "list", "elements": "str", "required": True}}, supports_check_mode=True
+    )
+    try:
+        apps = {name: {**app_state(Layout(name)), "user": user_state(name)} for name in module.params["apps"]}
+    except (RingstandError, OSError, subprocess.SubprocessError) as error:
+        module.fail_json(msg=f"Failed to read the state of the apps: {error}")
+    module.exit_json(apps=apps, uv_version=uv_version())
+
+
+if __name__ == "__main__":
+    main()

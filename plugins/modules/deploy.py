@@ -1,0 +1,183 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deploy
+short_description: Deploy a release of a Flask app without losing a request
+version_added: 1.0.0
+author: ringstand contributors (@ringstand)
+description:
+  - Packs a revision of git, a folder or an archive on the controller, hands it to the host, and has the program
+    C(ringstand) there build a release of it, migrate the database, start it in the idle slot, prove it healthy and move
+    all traffic to it.
+  - A failure before the switch leaves the old release serving, and the task fails with the reason.
+  - The work is done by a process on the host that goes on when the connection is cut. Only one runs per app at a time.
+  - A source that is live already is not deployed again, unless O(force) is set.
+options:
+  app:
+    description: Name of the app, as the role M(ringstand.flask.gunicorn#role) set it up on the host.
+    type: str
+    required: true
+  source:
+    description: What to deploy. Exactly one of O(source.git), O(source.path) and O(source.archive).
+    type: dict
+    required: true
+    suboptions:
+      git:
+        description: URL of a repository that the controller can read. Hosts need no access to it.
+        type: str
+      version:
+        description:
+          - With O(source.git), the branch, tag or full commit id to deploy; it is resolved once, on the controller.
+          - Otherwise only a label.
+        type: str
+      path:
+        description:
+          - A folder on the controller. In a git work tree its tracked and new files that are not ignored are
+            taken, elsewhere all but caches and virtual environments.
+        type: path
+      archive:
+        description: A tar archive on the controller. A single folder at its top is stripped.
+        type: path
+  by:
+    description: Who deploys, for the ledger. The user who runs Ansible by default.
+    type: str
+  force:
+    description: Deploy a source that is live already once more.
+    type: bool
+    default: false
+  archive:
+    description: Set by the action plugin. The archive's path on the host.
+    type: path
+  sha:
+    description: Set by the action plugin. The commit, or the hash of the source's content.
+    type: str
+  version:
+    description: Set by the action plugin. What people call this release.
+    type: str
+attributes:
+  check_mode:
+    support: full
+    description: Resolves the source and says whether it would be deployed; whether it is healthy is not known before.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+notes:
+  - Needs the program C(ringstand) on the host, see the role P(ringstand.flask.cli#role).
+"""
+
+EXAMPLES = r"""
+- name: Deploy a tag
+  ringstand.flask.deploy:
+    app: shop
+    source:
+      git: https://git.example.com/acme/shop.git
+      version: v1.4.2
+
+- name: Deploy the folder beside the playbook
+  ringstand.flask.deploy:
+    app: shop
+    source:
+      path: ../shop
+"""
+
+RETURN = r"""
+release:
+  description: Id of the release that is live now.
+  returned: success, but not in check mode when it would be made
+  type: str
+  sample: 20261121T093000Z-3f2a9c1
+version:
+  description: What people call it.
+  returned: success
+  type: str
+  sample: v1.4.2
+sha:
+  description: The commit, or the hash of the source's content.
+  returned: success
+  type: str
+previous:
+  description: Id of the release that was live before, or null.
+  returned: when something was deployed
+  type: str
+phases:
+  description: Seconds that each step took.
+  returned: when something was deployed
+  type: dict
+  sample: {"dependencies": 2.8, "migrate": 0.9, "gate": 0.6, "switch": 0.01}
+notices:
+  description: What the operator should know although nothing failed.
+  returned: when something was deployed
+  type: list
+  elements: str
+journal:
+  description: The last lines of a release that did not become healthy, secrets removed.
+  returned: failure of a started release
+  type: str
+output:
+  description: The end of what a command that failed has printed, secrets removed.
+  returned: failure of a command
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.errors import RingstandError
+from ..module_utils.host_program import call
+
+
+def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Deploy, or say what a deploy would change."""
+    app, sha, version = parameters["app"], parameters["sha"], parameters["version"]
+    if check_mode or not parameters["archive"]:
+        live = call("status", app)["apps"][0]
+        changed = live["sha"] != sha or parameters["force"]
+        release = None if changed else live["release"]
+        return {
+            "changed": changed,
+            "release": release,
+            "version": version,
+            "sha": sha,
+            "diff": {"before": f"{live['version']}\n", "after": f"{version}\n"} if changed else {},
+        }
+    force = ["--force"] if parameters["force"] else []
+    arguments = ["--archive", parameters["archive"], "--sha", sha, "--version", version, "--by", parameters["by"]]
+    return call("deploy", app, *arguments, *force)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "source": {
+                "type": "dict",
+                "options": {
+                    "git": {"type": "str"},
+                    "version": {"type": "str"},
+                    "path": {"type": "path"},
+                    "archive": {"type": "path"},
+                },
+            },
+            "by": {"type": "str"},
+            "force": {"type": "bool", "default": False},
+            "archive": {"type": "path"},
+            "sha": {"type": "str"},
+            "version": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module.params, module.check_mode))
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+
+
+if __name__ == "__main__":
+    main()

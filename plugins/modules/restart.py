@@ -1,0 +1,93 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restart
+short_description: Restart a Flask app without losing a request
+version_added: 1.0.0
+author: ringstand contributors (@ringstand)
+description:
+  - Starts the live release anew in the idle slot, with the environment and settings that are on disk now,
+    proves it healthy and moves all traffic to it.
+  - A release that does not become healthy is never switched to, and the task fails with the reason.
+options:
+  app:
+    description: Name of the app.
+    type: str
+    required: true
+  by:
+    description: Who asks for it, for the ledger.
+    type: str
+    default: ansible
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing and reports a change.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    description: Each run activates a release.
+notes:
+  - Needs the program C(ringstand) on the host, see the role P(ringstand.flask.cli#role).
+"""
+
+EXAMPLES = r"""
+- name: Restart with the environment that is on disk now
+  ringstand.flask.restart:
+    app: shop
+"""
+
+RETURN = r"""
+release:
+  description: Id of the release that is live now.
+  returned: success, but not in check mode
+  type: str
+  sample: 20261121T093000Z-3f2a9c1
+version:
+  description: What people call it.
+  returned: success, but not in check mode
+  type: str
+previous:
+  description: Id of the release that was live before.
+  returned: success, but not in check mode
+  type: str
+phases:
+  description: Seconds that each step took.
+  returned: success, but not in check mode
+  type: dict
+journal:
+  description: The last lines of a release that did not become healthy, secrets removed.
+  returned: failure of a started release
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.errors import RingstandError
+from ..module_utils.host_program import call
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "app": {"type": "str", "required": True},
+            "by": {"type": "str", "default": "ansible"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        if module.check_mode:
+            call("status", module.params["app"])
+            module.exit_json(changed=True)
+        module.exit_json(**call("restart", module.params["app"], "--by", module.params["by"]))
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+
+
+if __name__ == "__main__":
+    main()
