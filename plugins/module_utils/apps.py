@@ -53,8 +53,8 @@ DEFAULTS: App = {
     "python": "/usr/bin/python3",
     "outbound_network": True,
     "memory_mb": None,
-    "package_index_url": None,
-    "package_index_ca_path": None,
+    "package_index_url": "",
+    "package_index_ca_path": "",
 }
 # Of threads only gthread makes use; gunicorn turns "sync" with threads silently into "gthread".
 GTHREAD_THREADS = 4

@@ -17,7 +17,7 @@ from .names import check_app_name, check_database_name, check_environment, check
 from .problems import Problems, join
 from .schema import check_keys
 from .secrets import check_secret, check_url
-from .sources import check_absolute_path, check_relative_dir, check_source
+from .sources import URL_PASSWORD, check_absolute_path, check_relative_dir, check_source
 
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\([^\n\0]*\))?")
 WORKER_CLASSES = ("gthread", "sync", "gevent")
@@ -45,7 +45,7 @@ def _number(app: Mapping[str, Any], key: str, default: int) -> int:
 def check_process(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     """What gunicorn is started with; also used for the items of gunicorn_apps."""
     wsgi, worker_class = _text(app, "wsgi"), _text(app, "worker_class")
-    if wsgi and not WSGI.fullmatch(wsgi):
+    if wsgi and (not WSGI.fullmatch(wsgi) or wsgi.split(":")[0].endswith(".py")):
         remedy = 'Write "module:attribute" or "module:factory()"'
         problems.add(join(path, "wsgi"), "this does not name a module and its attribute", remedy, wsgi)
     if worker_class and worker_class not in WORKER_CLASSES and not WORKER_CLASS_PATH.fullmatch(worker_class):
@@ -114,8 +114,8 @@ def _check_commands(app: Mapping[str, Any], path: str, problems: Problems) -> No
         here = join(path, position) if isinstance(commands, list) else path
         if not isinstance(command, str):
             continue
-        if not command.strip() or "\0" in command or "\n" in command:
-            problems.add(here, "a command is one line of text", "Write one item per command", command)
+        if not command.strip() or "\0" in command:
+            problems.add(here, "the command is empty or holds a NUL", "Write a shell command or remove it", command)
             continue
         try:
             shlex.split(command)
@@ -125,9 +125,13 @@ def _check_commands(app: Mapping[str, Any], path: str, problems: Problems) -> No
 
 def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     for key in ("python", "package_index_ca_path"):
-        if app.get(key) is not None:
+        if app.get(key):
             check_absolute_path(app[key], join(path, key), problems)
-    check_url(app.get("package_index_url"), ("https", "http", "file"), join(path, "package_index_url"), problems)
+    index, here = app.get("package_index_url"), join(path, "package_index_url")
+    if isinstance(index, str) and URL_PASSWORD.match(index):
+        rule = "the URL holds a password, but it is kept in a file that all users of the host can read"
+        problems.add(here, rule, "Let the index admit the host by its address or through a proxy")
+    check_url(index or None, ("https", "http", "file"), here, problems)
     check_packages(as_list(app.get("apt_packages")), join(path, "apt_packages"), problems)
     for position, package in enumerate(as_list(app.get("extra_packages"))):
         if isinstance(package, str) and not re.match(r"[A-Za-z0-9]", package):

@@ -100,6 +100,7 @@ def check_site(
         return problems
     settings = variables.get("postgresql_settings")
     max_connections = settings.get("max_connections") if isinstance(settings, dict) else None
+    apps = {str(name): app for name, app in apps.items()}
     found = _check_apps(apps, variables.get("flask_app_overrides") or {}, facts, max_connections)
     problems.errors += found.errors
     problems.notes += found.notes

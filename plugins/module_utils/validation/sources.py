@@ -13,12 +13,13 @@ from .problems import Problems, join
 
 KINDS = ("git", "path", "archive")
 GIT_URL = re.compile(r"(https?|ssh|git|file)://\S+|[\w.-]+@[\w.-]+:\S+|/\S+")
-URL_PASSWORD = re.compile(r"[a-z]+://[^/@\s]*:[^/@\s]+@")
+URL_PASSWORD = re.compile(r"[a-z+]+://[^/@\s]*:[^/@\s]+@")
 # https://git-scm.com/docs/git-check-ref-format, and a leading dash, which git would take as an option.
 BAD_REF = re.compile(r"^-|\.\.|[\s~^:?*\[\\\x00-\x1f\x7f]|@\{|\.lock$|/$|^/|//|\.$")
 _TOP_LEVEL = "/ /bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /var"
 SYSTEM_DIRS = frozenset(_TOP_LEVEL.split())
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip")
+# What the host unpacks with tar.
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".tar.zst")
 
 
 def check_absolute_path(value: Any, path: str, problems: Problems) -> bool:

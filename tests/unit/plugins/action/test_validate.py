@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The action validate, run by ansible-playbook itself against a host that does not exist."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+GOOD_APP = """
+    flask_apps:
+      shop:
+        domains: [shop.example.com]
+        source: {git: "https://git.example.com/acme/shop.git", version: v1.4.2}
+        wsgi: "shop:create_app()"
+"""
+
+
+def play(tmp_path: Path, variables: str, task: str = "") -> subprocess.CompletedProcess[str]:
+    playbook = tmp_path / "play.yml"
+    tasks = f"  tasks:\n    - name: Check\n      ringstand.flask.validate: {task}\n"
+    playbook.write_text(f"- hosts: all\n  gather_facts: false\n  vars:\n{variables}\n{tasks}")
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-vvv", "--diff", "-i", "192.0.2.1,", playbook]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_good_input_passes_without_contacting_the_host(tmp_path: Path) -> None:
+    done = play(tmp_path, GOOD_APP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+
+
+def test_templates_are_evaluated_and_their_faults_named(tmp_path: Path) -> None:
+    more = '        secret_key: "{{ vault_shop_key }}"\n        workers: "{{ 3 + 97 * 100 }}"\n'
+    done = play(tmp_path, GOOD_APP + more)
+    assert done.returncode == 2
+    assert "flask_apps.shop.secret_key: the value cannot be evaluated: 'vault_shop_key' is undefined" in done.stdout
+    assert "flask_apps.shop.workers = 9703: the number must be between 1 and 128" in done.stdout
+
+
+def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
+    more = (
+        "        secret_key: canary1\n        redis_password: canary2\n"
+        "        environment: {PATH: canary3, A: [canary4]}\n"
+        '        database_url: "ftp://canary5"\n        database: "postgresql://me:canary6@db/shop"\n'
+        "        package_index_url: canary7\n"
+    )
+    done = play(tmp_path, GOOD_APP + more)
+    assert done.returncode == 2
+    assert "7 problems" in done.stdout
+    assert "canary" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("variable", ["nginx_sitse", "flask_app_override"])
+def test_a_misspelt_variable(tmp_path: Path, variable: str) -> None:
+    done = play(tmp_path, f"    {variable}: []\n{GOOD_APP}")
+    assert done.returncode == 2
+    assert f"{variable}: no role or playbook here has this variable. Did you mean" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "words"),
+    [
+        (
+            "redis",
+            "    redis_instances: [{name: a, port: 6400}, {name: b, port: 6400}]",
+            "redis_instances[1].port = 6400",
+        ),
+        ("nginx", "    nginx_sites: [{name: a, domains: ['*.a.b']}]", "nginx_sites[0].domains[0]"),
+        ("postgresql", "    postgresql_databases: [{name: postgres}]", 'postgresql_databases[0].name = "postgres"'),
+        ("host", "    unrelated: 1", ""),
+    ],
+)
+def test_the_variables_of_one_role(tmp_path: Path, role: str, variables: str, words: str) -> None:
+    done = play(tmp_path, variables, f"{{role: {role}}}")
+    assert done.returncode == (2 if words else 0), done.stdout
+    assert words in done.stdout

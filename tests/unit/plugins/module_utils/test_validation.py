@@ -1,0 +1,379 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bad input of a site, as a table: what is written, which variable is named, which words the message has."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils.apps import deep_merge, redis_port
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problem, Problems
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import check_site
+
+GIT = "https://git.example.com/acme/shop.git"
+SHOP: dict[str, Any] = {
+    "domains": ["shop.example.com"],
+    "source": {"git": GIT, "version": "v1.4.2"},
+    "wsgi": "shop:create_app()",
+}
+BLOG = {**SHOP, "domains": ["blog.example.com"]}
+KNOWN = {"postgresql_databases", "nginx_sites", "redis_instances", "host_timezone", "gunicorn_apps"}
+MACHINE = {"memory_mb": 2048, "cpu_count": 2}
+CANARY = "Canary7qP2"
+
+
+def check(apps: Any, overrides: Any = None, names: Any = (), facts: Any = None, settings: Any = None) -> Problems:
+    variables = {"flask_apps": apps, "flask_app_overrides": overrides, "postgresql_settings": settings}
+    return check_site(variables, names, KNOWN, facts or {})
+
+
+def app(**changes: Any) -> dict[str, Any]:
+    return {"shop": {**copy.deepcopy(SHOP), **changes}}
+
+
+def two(**changes: Any) -> dict[str, Any]:
+    return {**app(), "blog": deep_merge(BLOG, changes)}
+
+
+def named(name: Any) -> dict[Any, Any]:
+    return {name: copy.deepcopy(SHOP)}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {"shop": {name: value for name, value in SHOP.items() if name != key}}
+
+
+# One row per rule: input, path of the variable, words of the message (the value unless secret, the rule, the remedy).
+BAD_APPS: list[tuple[Any, str, list[str]]] = [
+    # the dictionary itself
+    (None, "flask_apps", ["required", "domains, source and wsgi"]),
+    ([], "flask_apps", ["maps names of apps"]),
+    ({"shop": "v1"}, "flask_apps.shop", ['"v1"', "dictionary"]),
+    (without("domains"), "flask_apps.shop.domains", ["required"]),
+    (without("source"), "flask_apps.shop.source", ["required"]),
+    (without("wsgi"), "flask_apps.shop.wsgi", ["required"]),
+    (app(worker=2), "flask_apps.shop.worker", ["not known", "Did you mean 'workers'?"]),
+    (app(health={"pth": "/"}), "flask_apps.shop.health.pth", ["Did you mean 'path'?"]),
+    # names of apps
+    (named("my shop"), "flask_apps.my shop", ['"my shop"', "31 characters", "Rename"]),
+    (named(".."), "flask_apps...", ['".."', "Rename"]),
+    (named("shop@blue"), "flask_apps.shop@blue", ["Rename"]),
+    (named("Shop"), "flask_apps.Shop", ["lower-case"]),
+    (named("s" * 32), f"flask_apps.{'s' * 32}", ["31 characters"]),
+    (named("1shop"), "flask_apps.1shop", ["a lower-case letter"]),
+    (named(7), "flask_apps.7", ["Rename"]),
+    (named("root"), "flask_apps.root", ['"root"', "belongs to the system", "root-app"]),
+    (named("www-data"), "flask_apps.www-data", ["belongs to the system"]),
+    (named("postgres"), "flask_apps.postgres", ["belongs to the system"]),
+    (named("redis"), "flask_apps.redis", ["belongs to the system"]),
+    (named("nobody"), "flask_apps.nobody", ["belongs to the system"]),
+    (named("postgresql"), "flask_apps.postgresql", ["belongs to the system"]),
+    (named("pg_shop"), "flask_apps.pg_shop", ["PostgreSQL"]),
+    # domains
+    (app(domains="shop.example.com"), "flask_apps.shop.domains", ["a list", "brackets"]),
+    (app(domains=[]), "flask_apps.shop.domains", ["required"]),
+    (app(domains=[None]), "flask_apps.shop.domains[0]", ["empty"]),
+    (
+        app(domains=["https://shop.example.com/"]),
+        "flask_apps.shop.domains[0]",
+        ["no scheme", "Write 'shop.example.com'"],
+    ),
+    (app(domains=["shop.example.com:443"]), "flask_apps.shop.domains[0]", ["port", "Write 'shop.example.com'"]),
+    (app(domains=["shop.example.com/app"]), "flask_apps.shop.domains[0]", ["path", "Write 'shop.example.com'"]),
+    (app(domains=["*.example.com"]), "flask_apps.shop.domains[0]", ['"*.example.com"', "wildcard", "List each domain"]),
+    (app(domains=["192.0.2.7"]), "flask_apps.shop.domains[0]", ["IP address", "a domain that resolves to it"]),
+    (app(domains=["2001:db8::1"]), "flask_apps.shop.domains[0]", ["IP address"]),
+    (app(domains=["shop.example.com."]), "flask_apps.shop.domains[0]", ["final dot", "Write 'shop.example.com'"]),
+    (app(domains=["shop example.com"]), "flask_apps.shop.domains[0]", ["letters, digits and '-'"]),
+    (app(domains=["shop_1.example.com"]), "flask_apps.shop.domains[0]", ["letters, digits and '-'"]),
+    (app(domains=["-shop.example.com"]), "flask_apps.shop.domains[0]", ["neither first nor last"]),
+    (app(domains=["straße.example"]), "flask_apps.shop.domains[0]", ["disagree", "punycode"]),
+    (app(domains=["ü" * 80 + ".example"]), "flask_apps.shop.domains[0]", ["international"]),
+    (app(domains=["a." * 130 + "example"]), "flask_apps.shop.domains[0]", ["253"]),
+    (app(domains=[f"d{number}.example.com" for number in range(101)]), "flask_apps.shop.domains", ["101", "100"]),
+    (app(domains=["a.example", "A.example"]), "flask_apps.shop.domains[1]", ["flask_apps.shop.domains[0]", "already"]),
+    (two(domains=["Shop.example.com"]), "flask_apps.blog.domains[0]", ["flask_apps.shop.domains[0]", "one place"]),
+    # source
+    (app(source="v1"), "flask_apps.shop.source", ["a dictionary"]),
+    (app(source={"version": "v1"}), "flask_apps.shop.source", ["nothing to fetch", "git, path, archive"]),
+    (app(source={"git": GIT, "path": "/nowhere/shop"}), "flask_apps.shop.source", ["both git and path", "exactly one"]),
+    (app(source={"git": "acme/shop"}), "flask_apps.shop.source.git", ['"acme/shop"', "https://"]),
+    (app(source={"git": f"https://me:{CANARY}@x.y/z.git"}), "flask_apps.shop.source.git", ["password", "deploy key"]),
+    (app(source={"git": GIT, "version": 1.4}), "flask_apps.shop.source.version", ["1.4", "in quotes"]),
+    (app(source={"git": GIT, "version": "--upload-pack=x"}), "flask_apps.shop.source.version", ["tag, a branch"]),
+    (app(source={"git": GIT, "version": "a..b"}), "flask_apps.shop.source.version", ['"a..b"', "revision"]),
+    (app(source={"git": GIT, "version": "v1 "}), "flask_apps.shop.source.version", ["revision"]),
+    (app(source={"path": "../shop"}), "flask_apps.shop.source.path", ['"../shop"', "not absolute", "inventory_dir"]),
+    (app(source={"path": "/"}), "flask_apps.shop.source.path", ["directory of the system"]),
+    (app(source={"path": "/etc/"}), "flask_apps.shop.source.path", ["directory of the system"]),
+    (app(source={"path": "/nowhere/shop"}), "flask_apps.shop.source.path", ['"/nowhere/shop"', "does not exist"]),
+    (app(source={"archive": "/nowhere/shop.tar.gz"}), "flask_apps.shop.source.archive", ["does not exist"]),
+    (app(source={"archive": "/nowhere/shop.zip"}), "flask_apps.shop.source.archive", [".tar.gz"]),
+    (app(source={"path": "/nowhere/x", "version": "v1"}), "flask_apps.shop.source.version", ["only a git source"]),
+    # the process
+    (app(wsgi="shop"), "flask_apps.shop.wsgi", ['"shop"', "module:factory()"]),
+    (app(wsgi="shop.py:app"), "flask_apps.shop.wsgi", ["module:attribute"]),
+    (app(wsgi="shop:create app"), "flask_apps.shop.wsgi", ["module:attribute"]),
+    (app(workers=0), "flask_apps.shop.workers", ["= 0", "between 1 and 128"]),
+    (app(workers=10000), "flask_apps.shop.workers", ["10000", "between 1 and 128"]),
+    (app(workers="4"), "flask_apps.shop.workers", ["Write 4 without quotes"]),
+    (app(workers="many"), "flask_apps.shop.workers", ['"many"', "auto or an integer"]),
+    (app(workers=True), "flask_apps.shop.workers", ["auto or an integer"]),
+    (app(threads=0), "flask_apps.shop.threads", ["between 1 and 256"]),
+    (app(worker_class="sync", threads=4), "flask_apps.shop.threads", ["worker_class sync", "gthread"]),
+    (app(worker_class="fast"), "flask_apps.shop.worker_class", ['"fast"', "gthread, sync, gevent"]),
+    (app(timeout_seconds=0), "flask_apps.shop.timeout_seconds", ["between 1 and 3600"]),
+    (app(timeout_seconds="30"), "flask_apps.shop.timeout_seconds", ["Write 30 without quotes"]),
+    (app(timeout_seconds=90), "flask_apps.shop.graceful_timeout_seconds", ["timeout_seconds (90)", "90 or more"]),
+    (app(keep_releases=1), "flask_apps.shop.keep_releases", ["= 1", "between 2 and 100"]),
+    (app(memory_mb=0), "flask_apps.shop.memory_mb", ["= 0", "between 64"]),
+    (app(python="python3.12"), "flask_apps.shop.python", ["not absolute"]),
+    (app(outbound_network="no"), "flask_apps.shop.outbound_network", ["true or false without quotes"]),
+    (app(client_max_body_size_mb=0), "flask_apps.shop.client_max_body_size_mb", ["between 1"]),
+    (app(extra_packages=["--index-url=x"]), "flask_apps.shop.extra_packages[0]", ["requirement", "name==version"]),
+    (app(apt_packages=["libvips42; reboot"]), "flask_apps.shop.apt_packages[0]", ["name of a package"]),
+    (app(package_index_url=f"https://me:{CANARY}@x.y/"), "flask_apps.shop.package_index_url", ["password"]),
+    (app(package_index_url="pypi"), "flask_apps.shop.package_index_url", ["https://"]),
+    (app(package_index_ca_path="ca.pem"), "flask_apps.shop.package_index_ca_path", ["not absolute"]),
+    # environment: names are shown, values never
+    (app(environment=[f"A={CANARY}"]), "flask_apps.shop.environment", ["a dictionary"]),
+    (app(environment={"PATH": CANARY}), "flask_apps.shop.environment.PATH", ["Remove it"]),
+    (app(environment={"LD_PRELOAD": CANARY}), "flask_apps.shop.environment.LD_PRELOAD", ["Remove it"]),
+    (app(environment={"PYTHONPATH": CANARY}), "flask_apps.shop.environment.PYTHONPATH", ["Remove it"]),
+    (app(environment={"A B": CANARY}), "flask_apps.shop.environment.A B", ["letters, digits"]),
+    (app(environment={"1A": CANARY}), "flask_apps.shop.environment.1A", ["letters, digits"]),
+    (app(environment={"A": f"{CANARY}\0"}), "flask_apps.shop.environment.A", ["NUL", "base64"]),
+    (app(environment={"A": True}), "flask_apps.shop.environment.A", ["in quotes"]),
+    (app(environment={"A": 1.10}), "flask_apps.shop.environment.A", ["in quotes"]),
+    (app(environment={"A": None}), "flask_apps.shop.environment.A", ["empty value"]),
+    (app(environment={"A": {"b": CANARY}}), "flask_apps.shop.environment.A", ["to_json"]),
+    (app(environment={"DATABASE_URL": CANARY}), "flask_apps.shop.environment.DATABASE_URL", ["database_url"]),
+    (app(environment={"SECRET_KEY": CANARY}), "flask_apps.shop.environment.SECRET_KEY", ["secret_key"]),
+    (app(environment={"REDIS_URL": CANARY}), "flask_apps.shop.environment.REDIS_URL", ["redis: false"]),
+    (app(environment={"FLASK_DEBUG": "1"}), "flask_apps.shop.environment.FLASK_DEBUG", ["debug mode"]),
+    # secrets
+    (app(secret_key=CANARY), "flask_apps.shop.secret_key", ["less than 12 characters", "openssl rand"]),
+    (app(secret_key="changeme-changeme"), "flask_apps.shop.secret_key", ["placeholder", "openssl rand"]),
+    (app(secret_key="<your secret key>"), "flask_apps.shop.secret_key", ["placeholder"]),
+    (app(secret_key="xxxxxxxxxxxxxxxx"), "flask_apps.shop.secret_key", ["placeholder"]),
+    (app(secret_key=1234567890123), "flask_apps.shop.secret_key", ["text", "in quotes"]),
+    (app(secret_key=f"{CANARY}\0{CANARY}"), "flask_apps.shop.secret_key", ["NUL"]),
+    (app(redis_password="password"), "flask_apps.shop.redis_password", ["less than 12"]),
+    # database
+    (app(database="yes"), "flask_apps.shop.database", ["true or false without quotes"]),
+    (app(database={"name": "d" * 64}), "flask_apps.shop.database.name", ["63 bytes", "Shorten"]),
+    (app(database={"name": "postgres"}), "flask_apps.shop.database.name", ['"postgres"', "reserved"]),
+    (app(database={"name": "template1"}), "flask_apps.shop.database.name", ["reserved"]),
+    (app(database={"name": "My Shop"}), "flask_apps.shop.database.name", ["lower-case"]),
+    (two(database={"name": "shop"}), "flask_apps.blog.database.name", ["flask_apps.shop.database.name", "its own"]),
+    (app(database_url=f"db/{CANARY}"), "flask_apps.shop.database_url", ["postgresql://"]),
+    (app(database_url="postgresql://u:changeme@db/x"), "flask_apps.shop.database_url", ["placeholder"]),
+    (app(database_url=f"sqlite:///{CANARY}", database=True), "flask_apps.shop.database", ["Remove one of both"]),
+    (app(database_url_scheme="mysql"), "flask_apps.shop.database_url_scheme", ['"mysql"', "postgresql+driver"]),
+    (app(database=False, migrations="flask"), "flask_apps.shop.migrations", ["no database"]),
+    (app(migrations="alembic"), "flask_apps.shop.migrations", ['"alembic"', "auto or flask or none"]),
+    (
+        app(migration_lock_timeout_seconds=60, migration_timeout_seconds=30),
+        "flask_apps.shop.migration_lock_timeout_seconds",
+        ["longer than migration_timeout_seconds"],
+    ),
+    # redis
+    (app(redis={"jobs": {}}), "flask_apps.shop.redis.jobs", ["not known", "queue, cache"]),
+    (app(redis={"queue": {"maxmemory_mb": 0}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["between 8"]),
+    (app(redis={"queue": {"maxmemory_mb": "64mb"}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["an integer"]),
+    (app(redis={"queue": {"port": 80}}), "flask_apps.shop.redis.queue.port", ["between 1024 and 65535"]),
+    (app(redis={"queue": {"port": 5432}}), "flask_apps.shop.redis.queue.port", ["PostgreSQL uses this port"]),
+    (
+        app(redis={"queue": {"port": 6400}, "cache": {"port": 6400}}),
+        "flask_apps.shop.redis.cache.port",
+        ["flask_apps.shop.redis.queue.port", "6400", "another port"],
+    ),
+    (
+        two(redis={"queue": {"port": redis_port("shop", "queue")}}),
+        "flask_apps.blog.redis.queue.port",
+        ["flask_apps.shop.redis.queue.port has this port"],
+    ),
+    # health, static, commands
+    (app(health={"path": "health"}), "flask_apps.shop.health.path", ['"health"', "begin with '/'"]),
+    (app(health={"path": "https://x.y/"}), "flask_apps.shop.health.path", ["Write only the path"]),
+    (app(health={"status": 20}), "flask_apps.shop.health.status", ["between 100 and 599"]),
+    (app(health={"status": ["200"]}), "flask_apps.shop.health.status[0]", ["Write 200 without quotes"]),
+    (app(health={"status": []}), "flask_apps.shop.health.status", ["no answer would count"]),
+    (app(health={"host": "https://x.y"}), "flask_apps.shop.health.host", ["no scheme"]),
+    (app(health={"consecutive": 0}), "flask_apps.shop.health.consecutive", ["between 1 and 100"]),
+    (app(static={"url": "static", "dir": "shop/static"}), "flask_apps.shop.static.url", ["/static/"]),
+    (app(static={"url": "/", "dir": "shop/static"}), "flask_apps.shop.static.url", ["/static/"]),
+    (app(static={"url": "/static/", "dir": "../x"}), "flask_apps.shop.static.dir", ["inside the source"]),
+    (app(static={"url": "/static/", "dir": "/etc"}), "flask_apps.shop.static.dir", ["inside the source"]),
+    (app(static={"url": "/static/"}), "flask_apps.shop.static.dir", ["required"]),
+    (app(release_command="flask 'seed"), "flask_apps.shop.release_command", ["quotes do not match"]),
+    (app(release_command=["flask seed", " "]), "flask_apps.shop.release_command[1]", ["empty"]),
+]
+
+
+def find(problems: Problems, path: str) -> list[Problem]:
+    return [problem for problem in problems.errors if problem.path == path]
+
+
+@pytest.mark.parametrize(
+    ("apps", "path", "words"),
+    BAD_APPS,
+    ids=[f"{path}-{number}" for number, (_apps, path, _words) in enumerate(BAD_APPS)],
+)
+def test_bad_input(apps: Any, path: str, words: list[str]) -> None:
+    problems = check(apps)
+    found = " ".join(str(problem) for problem in find(problems, path))
+    assert found, f"nothing names {path}:\n{problems.message()}"
+    assert all(word in found for word in words), found
+    assert CANARY not in problems.message(), "a secret is shown"
+
+
+@pytest.mark.parametrize(
+    "value", ["q'u\"o`te\\s and", "100% %d %% sure", "$HOME$(id)`id`", "{{ lookup('x') }}", "#no #comment"]
+)
+@pytest.mark.parametrize("key", ["secret_key", "redis_password"])
+def test_passwords_that_must_work_verbatim(key: str, value: str) -> None:
+    assert check(app(**{key: value})).errors == []
+
+
+GOOD_APPS: list[dict[str, Any]] = [
+    app(),
+    app(secret_key="!leading exclamation mark"),
+    app(environment={"KEY": "-----BEGIN KEY-----\nabc\n-----END KEY-----\n", "PORT": 25, "EMPTY": ""}),
+    app(workers="auto", threads=8),
+    app(worker_class="gevent", threads=1),
+    app(source={"git": "git@git.example.com:acme/shop.git", "version": "feature/x-1"}),
+    app(source={"git": "/srv/git/shop.git"}),
+    app(redis=False, environment={"REDIS_URL": "redis://elsewhere/0"}),
+    app(redis={"cache": {"maxmemory_mb": 256, "port": 6400}}),
+    app(database={"name": "shop_production", "extensions": ["citext"]}, database_url_scheme="postgresql+psycopg"),
+    app(database=False, database_url="mysql+pymysql://shop:Zq7-wr2_Xp9@db.example.com/shop"),
+    app(release_command="flask translate compile && flask 'warm up'"),
+    app(release_command=["flask a", "flask b\n"]),
+    app(health={"path": "/up/?full=1", "status": [200, 204], "host": "intern.example.com", "json": {"ok": True}}),
+    app(wsgi="acme.shop.wsgi:create_app(config='production')"),
+    app(domains=["xn--bcher-kva.example", "localhost", "Upper.Example"]),
+    app(memory_mb=None, static=None, health=None),
+    two(),
+    {},
+]
+
+
+@pytest.mark.parametrize("apps", GOOD_APPS)
+def test_good_input(apps: dict[str, Any]) -> None:
+    assert check(apps, facts=MACHINE).errors == []
+
+
+def test_an_international_domain_is_accepted_with_a_note() -> None:
+    problems = check(app(domains=["bücher.example"]))
+    assert problems.errors == []
+    assert "xn--bcher-kva.example" in str(problems.notes[0])
+
+
+def test_all_problems_are_in_one_message() -> None:
+    problems = check({**app(workers=0, keep_releases=1), "root": BLOG}, {"shop": {"threads": 0}}, ["nginx_siets"])
+    lines = problems.message().splitlines()
+    assert lines[0] == "Failed to accept the variables: 5 problems. Nothing was changed."
+    assert len(lines) == 6
+
+
+def test_a_problem_is_named_where_the_value_was_written() -> None:
+    problems = check(app(), {"shop": {"domains": ["*.example.com"], "health": {"consecutive": 0}}})
+    paths = {problem.path for problem in problems.errors}
+    assert paths == {"flask_app_overrides.shop.domains[0]", "flask_app_overrides.shop.health.consecutive"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "words"),
+    [
+        ({"shpo": {}}, "flask_app_overrides.shpo", "Did you mean 'shop'?"),
+        ({"shop": 1}, "flask_app_overrides.shop", "a dictionary"),
+        ([], None, ""),
+        (["shop"], "flask_app_overrides", "maps names of apps"),
+    ],
+)
+def test_bad_overrides(overrides: Any, path: str | None, words: str) -> None:
+    problems = check(app(), overrides)
+    assert [problem.path for problem in problems.errors] == ([path] if path else [])
+    assert words in problems.message()
+
+
+@pytest.mark.parametrize(
+    ("apps", "settings", "path", "words"),
+    [
+        (app(memory_mb=4096), None, "flask_apps.shop.memory_mb", ["4096", "2048 MB"]),
+        (app(redis={"queue": {"maxmemory_mb": 2048}}), None, "flask_apps.shop.redis.queue.maxmemory_mb", ["2048 MB"]),
+        (two(memory_mb=1000), None, None, []),
+        (
+            {**app(memory_mb=1024), "blog": {**BLOG, "memory_mb": 1024}},
+            None,
+            "flask_apps.blog.memory_mb",
+            ["2304 MB", "2048 MB"],
+        ),
+        (app(workers=25), None, "flask_apps.shop.workers", ["100 connections", "97", "postgresql_settings"]),
+        (app(workers=25), {"max_connections": 200}, None, []),
+        (app(workers=25, database=False), None, None, []),
+        (app(workers=98, worker_class="sync"), None, "flask_apps.shop.workers", ["98 connections"]),
+    ],
+)
+def test_what_the_machine_does_not_hold(apps: Any, settings: Any, path: str | None, words: list[str]) -> None:
+    problems = check(apps, facts=MACHINE, settings=settings)
+    assert [problem.path for problem in problems.errors] == ([path] if path else [])
+    assert all(word in problems.message() for word in words), problems.message()
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("flask_app", "flask_apps"),
+        ("flaskapps", "flask_apps"),
+        ("flask_apps_overrides", "flask_app_overrides"),
+        ("postgres_databases", "postgresql_databases"),
+        ("postgresql_database", "postgresql_databases"),
+        ("nginx_site", "nginx_sites"),
+        ("host_time_zone", "host_timezone"),
+        # other roles and other people's variables
+        ("redis_version", None),
+        ("nginx_worker_processes", None),
+        ("postgresql_databases", None),
+        ("ansible_host", None),
+        ("my_flask_apps", None),
+    ],
+)
+def test_misspelt_variables(name: str, suggested: str | None) -> None:
+    problems = check(app(), names=[name, "inventory_hostname"])
+    assert [problem.path for problem in problems.errors] == ([name] if suggested else [])
+    if suggested:
+        assert f"Did you mean {suggested}?" in problems.message()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, ["neither requirements.txt nor pyproject.toml with uv.lock"]),
+        ({"pyproject.toml": ""}, ["uv lock"]),
+        ({"uv.lock": ""}, ["neither"]),
+        ({"requirements.txt": "flask==3.1.0\r\n"}, ["line 1", "CRLF", "dos2unix"]),
+        ({"requirements.txt": "flask==3.1.0\n-e .\n"}, ["line 2", "editable"]),
+        ({"requirements.txt": "flask==3.1.0\n"}, []),
+        ({"pyproject.toml": "", "uv.lock": ""}, []),
+    ],
+)
+def test_the_dependencies_of_a_local_source(tmp_path: Path, files: dict[str, str], words: list[str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text.encode())
+    problems = check(app(source={"path": str(tmp_path)}))
+    assert bool(problems.errors) == bool(words)
+    assert all(word in problems.message() for word in words), problems.message()
+
+
+def test_a_static_directory_that_the_source_lacks(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("flask==3.1.0\n")
+    (tmp_path / "static").mkdir()
+    source = {"path": str(tmp_path)}
+    assert check(app(source=source, static={"url": "/s/", "dir": "static"})).errors == []
+    problems = check(app(source=source, static={"url": "/s/", "dir": "assets"}))
+    assert [problem.path for problem in problems.errors] == ["flask_apps.shop.static.dir"]
