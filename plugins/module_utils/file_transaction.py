@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Apply planned file changes in order; on any failure put everything back as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from . import commands, files
+from .errors import RingstandError
+from .file_nodes import ABSENT, DIRECTORY, Node, Staged, put_directory, read_node, remove
+from .files import Change, Entry
+
+LOCK_PATH = "/run/ringstand-config-files.lock"
+LOCK_WAIT_SECONDS = 120.0
+VALIDATE_TIMEOUT_SECONDS = 60.0
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(RingstandError):
+    """A signal asked the run to end."""
+
+
+def apply(entries: Sequence[Entry], validate: Sequence[str]) -> list[Change]:
+    """Bring the host to the entries and return what was changed.
+
+    The commands in ``validate`` run once everything is in place and only when something changed. When one of them, a
+    file's own validation, or a write fails, or a signal asks to stop, all paths are put back and RingstandError raised.
+    One run at a time (as root): others wait.
+    """
+    for command in validate:
+        commands.check_command(command, "validate", placeholder=False)
+    if not files.plan(entries):
+        return []
+    with _only_one_run() as alone:
+        changes = files.plan(entries)  # another run may have changed things while this one waited
+        secrets = [change.entry.content.decode(errors="replace") for change in changes if change.entry.secret]
+        done: list[Change] = []
+        with _signals_raise():
+            try:
+                for change in changes:
+                    done.append(change)
+                    _place(change, alone)
+                for command in validate if changes else ():
+                    _validate(command, "the configuration", command, secrets)
+            except BaseException as error:
+                _fail_restored(error, _restore(done))
+    return changes
+
+
+def _place(change: Change, alone: bool) -> None:
+    entry, after = change.entry, files.content_kept(change)
+    try:
+        if after.kind == ABSENT:
+            remove(entry.path, change.before.kind)
+        elif after.kind == DIRECTORY:
+            put_directory(entry.path, after)
+        else:
+            _publish(entry, after, alone)
+    except OSError as error:
+        verb = "remove" if after.kind == ABSENT else "write"
+        hint = "; run with become" if isinstance(error, PermissionError) and os.geteuid() != 0 else ""
+        raise RingstandError(f"Failed to {verb} {entry.path!r}: {error.strerror or error}{hint}") from error
+
+
+def _publish(entry: Entry, node: Node, alone: bool) -> None:
+    staged = Staged(entry.path, node)
+    try:
+        if alone:
+            staged.remove_leftovers()
+        if entry.validate:
+            secrets = [entry.content.decode(errors="replace")] if entry.secret else []
+            _validate(entry.validate, repr(entry.path), staged.path, secrets)
+        staged.publish()
+    finally:
+        staged.discard()
+
+
+def _validate(command: str, what: str, path: str, secrets: Sequence[str]) -> None:
+    argv = [word.replace("%s", path) for word in shlex.split(command)]
+    result = commands.run(argv, timeout_seconds=VALIDATE_TIMEOUT_SECONDS)
+    if result.rc == 0:
+        return
+    stdout, stderr = (commands.redact(text, secrets).strip() for text in (result.stdout, result.stderr))
+    said = (stderr or stdout).splitlines()[-5:]
+    reason = f"{command!r} ended with {result.rc}" + (f": {' / '.join(said)}" if said else "")
+    raise RingstandError(f"Failed to validate {what}: {reason}", rc=result.rc, stdout=stdout, stderr=stderr)
+
+
+def _restore(done: Sequence[Change]) -> list[str]:
+    """Put the paths back, last one first, and return what could not be put back."""
+    failures = []
+    for change in reversed(done):
+        path, before = change.entry.path, change.before
+        try:
+            now = read_node(path)
+            if not now.differences(before):
+                continue
+            if before.kind == ABSENT:
+                remove(path, now.kind)
+            elif before.kind == DIRECTORY:
+                put_directory(path, before)
+            else:
+                _publish(Entry(path), before, False)
+        except (OSError, RingstandError) as error:
+            failures.append(f"{path!r}: {error}")
+    return failures
+
+
+def _fail_restored(error: BaseException, failures: Sequence[str]) -> None:
+    outcome = "every file was put back as it was"
+    if failures:
+        outcome = f"and these could not be put back: {'; '.join(failures)}"
+    if isinstance(error, RingstandError):
+        raise type(error)(f"{error.message} ({outcome})", restored=not failures, **error.details) from error
+    raise error
+
+
+@contextmanager
+def _only_one_run() -> Iterator[bool]:
+    """Hold the lock; yields False for callers other than root, who have no safe common place for one."""
+    if os.geteuid() != 0:
+        yield False
+        return
+    lock = os.open(LOCK_PATH, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+                    raise RingstandError(
+                        f"Failed to lock {LOCK_PATH!r}: process {holder or 'unknown'} still changes files "
+                        f"after {LOCK_WAIT_SECONDS:g} s; wait for it or end it"
+                    ) from None
+                time.sleep(0.05)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield True
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn the first signal into an exception, and hold later ones off while files are put back."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(f"Failed to finish: stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,181 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_files
+short_description: Bring many configuration files to their wanted state in one transaction
+version_added: 1.0.0
+author:
+  - ringstand contributors (@ringstand)
+description:
+  - Writes, links and removes any number of files and makes directories in one remote call, in the order listed.
+  - All entries are checked first. Nothing is changed when one of them cannot be applied.
+  - Each file is replaced in one step (written beside its place, flushed to disk, renamed), so a reader sees the old
+    content or the new one. When a write or a validation fails, or the run is told to stop, everything is put back.
+  - A file whose content, owner, group and mode are as wanted is only read.
+options:
+  files:
+    description: What to have, in the order in which to make it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description:
+          - Absolute path, without V(.) and V(..). Its directory must exist or be listed before.
+          - A symbolic link at the path itself is replaced, never written through. Links on the way are followed when
+            root or the connecting user made them.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) is a file, V(link) a symbolic link.
+          - V(directory) is made when missing, its parent not.
+          - V(absent) removes a file, a link or an empty directory.
+        type: str
+        choices: [present, absent, directory, link]
+        default: present
+      content:
+        description: The whole file as text. Exactly one of O(files[].content), O(files[].secret_content) and
+          O(files[].content_base64) is needed for a file.
+        type: raw
+      secret_content:
+        description: Like O(files[].content), for text that must not be shown in output or diff.
+        type: raw
+      content_base64:
+        description: The whole file in base64, for content that is not UTF-8 text.
+        type: raw
+      owner:
+        description: User name or id. The default is V(root).
+        type: str
+      group:
+        description: Group name or id. The default is V(root).
+        type: str
+      mode:
+        description: Octal digits in quotes. The default is V("0644") for a file and V("0755") for a directory.
+        type: raw
+      target:
+        description: Where a link leads, absolute or relative to the link. It need not exist.
+        type: str
+      validate:
+        description: Command that accepts or refuses the new file, named in it as C(%s), before it is put in place.
+          It is not run by a shell, and not in check mode.
+        type: str
+      force:
+        description: With V(false) whatever is there already stays as it is, and only something missing is made.
+        type: bool
+        default: true
+  validate:
+    description: Commands to run when at least one path changed and all are in place, such as C(nginx -t). When one
+      fails, all paths are put back. They are not run by a shell, and not in check mode.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Reports exactly what would change. A user, group or directory that does not exist yet is accepted,
+      since an earlier task may make it.
+    support: full
+  diff_mode:
+    description: Shows contents and attributes. Contents of secret files, of files that only their owner may read, and
+      of binary files are not shown.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Configure a site
+  ringstand.flask.config_files:
+    files:
+      - path: /etc/nginx/snippets/shop
+        state: directory
+      - path: /etc/nginx/snippets/shop/limits.conf
+        content: "client_max_body_size 20m;\n"
+      - path: /etc/nginx/sites-enabled/shop.conf
+        state: link
+        target: ../sites-available/shop.conf
+      - path: /etc/shop.env
+        secret_content: "{{ shop_environment }}"
+        group: shop
+        mode: "0640"
+      - path: /etc/sudoers.d/shop
+        content: "%shop ALL=(root) NOPASSWD: /usr/local/bin/ringstand status\n"
+        mode: "0440"
+        validate: visudo -cf %s
+      - path: /etc/nginx/sites-enabled/default
+        state: absent
+    validate:
+      - nginx -t
+"""
+
+RETURN = r"""
+changed_paths:
+  description: The paths that were (in check mode, would be) changed, in order.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/nginx/sites-enabled/shop.conf]
+restored:
+  description: Whether every path was put back as it was.
+  returned: when a change failed
+  type: bool
+  sample: true
+rc:
+  description: Exit code of the validation that failed.
+  returned: when a validation failed
+  type: int
+stderr:
+  description: What the validation wrote, without secrets.
+  returned: when a validation failed
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ringstand.flask.plugins.module_utils import file_diff, file_transaction, files
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+FILE_OPTIONS = {
+    "path": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": list(files.STATES), "default": files.PRESENT},
+    "content": {"type": "raw"},
+    "secret_content": {"type": "raw", "no_log": True},
+    "content_base64": {"type": "raw"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw"},
+    "target": {"type": "str"},
+    "validate": {"type": "str"},
+    "force": {"type": "bool", "default": True},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_OPTIONS},
+            "validate": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        entries = [files.parse_entry(raw) for raw in module.params["files"]]
+        if module.check_mode:
+            changes = files.plan(entries, check=True)
+        else:
+            changes = file_transaction.apply(entries, module.params["validate"])
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+    result = {"changed": bool(changes), "changed_paths": [change.entry.path for change in changes]}
+    if module._diff:
+        result["diff"] = [part for change in changes for part in file_diff.describe(change)]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

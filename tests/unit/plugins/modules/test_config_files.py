@@ -1,0 +1,77 @@
+"""The module as Ansible runs it, with real arguments and real files."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.ringstand.flask.plugins.module_utils import file_transaction
+from ansible_collections.ringstand.flask.plugins.modules import config_files
+
+MINE = {"owner": str(os.geteuid()), "group": str(os.getegid())}
+CANARY = "canary-9f2c1e"
+
+
+@pytest.fixture
+def run(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    monkeypatch.setattr(file_transaction, "LOCK_PATH", str(tmp_path_factory.mktemp("lock") / "lock"))
+
+    def call(entries: list, **options: Any) -> dict:
+        arguments = {"files": [{**MINE, **one} for one in entries], **options}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            config_files.main()
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def test_check_predicts_what_is_then_done(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "same").write_text("same")
+    (tmp_path / "same").chmod(0o644)
+    (tmp_path / "old").write_text("old")
+    entries: list[dict[str, Any]] = [
+        {"path": f"{tmp_path}/same", "content": "same"},
+        {"path": f"{tmp_path}/made", "state": "directory"},
+        {"path": f"{tmp_path}/made/file", "content": "x"},
+        {"path": f"{tmp_path}/old", "state": "absent"},
+    ]
+    predicted = run(entries, _ansible_check_mode=True, _ansible_diff=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "same"]
+    done = run(entries, _ansible_diff=True)
+    for key in ("changed", "changed_paths", "diff"):
+        assert predicted[key] == done[key]
+    assert done["changed_paths"] == [f"{tmp_path}/made", f"{tmp_path}/made/file", f"{tmp_path}/old"]
+    again = run(entries)
+    assert (again["changed"], again["changed_paths"]) == (False, [])
+
+
+def test_check_accepts_what_is_not_there_yet(run: Any, tmp_path: Path) -> None:
+    entries = [{"path": f"{tmp_path}/none/file", "content": "x", "owner": "not-yet", "group": "not-yet"}]
+    result = run(entries, _ansible_check_mode=True, _ansible_diff=True)
+    assert result["changed"]
+    assert "file (not there yet):(not there yet) 0644" in str(result["diff"])
+    assert "does not exist; list it before" in run(entries)["msg"]
+
+
+@pytest.mark.parametrize("command", ["true", "sh -c 'cat $0 >&2; exit 1' %s"], ids=["good", "refused"])
+def test_no_secret_comes_out(run: Any, tmp_path: Path, command: str) -> None:
+    text = f"password = {CANARY}\n"
+    one = {"path": f"{tmp_path}/x", "secret_content": text, "mode": "0600"}
+    one["validate"] = command if "%s" in command else "test -e %s"
+    result = run([one], _ansible_diff=True, _ansible_verbosity=3)
+    assert result.get("changed", False) == (command == "true")
+    assert CANARY not in json.dumps(result)
+
+
+def test_one_bad_entry_stops_all(run: Any, tmp_path: Path) -> None:
+    good = {"path": f"{tmp_path}/a", "content": ""}
+    result = run([good, {"path": f"{tmp_path}/b", "content": "", "mode": 0o644}])
+    assert result["failed"]
+    assert result["msg"].startswith(f"Failed to check '{tmp_path}/b': mode is the number 420; quote it")
+    assert not (tmp_path / "a").exists()
+
+
+def test_unknown_option_is_refused(run: Any, tmp_path: Path) -> None:
+    assert "Unsupported parameters" in run([{"path": f"{tmp_path}/a", "contents": ""}])["msg"]
