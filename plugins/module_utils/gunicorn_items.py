@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the gunicorn role renders and starts, worked out from its variables and the state of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from .apps import as_list, normalise, plain
+from .errors import RingstandError
+from .layout import AppSettings, Layout
+from .sandbox import sandbox_directives
+
+START_TIMEOUT_SECONDS = 60
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in '\\"$`'})
+
+
+def gunicorn_complete(apps: Any) -> list[dict[str, Any]]:
+    """Items of ``gunicorn_apps`` with the defaults of everything that was left out, environment included."""
+    complete = []
+    for given in plain(apps):
+        # An app of this role alone may have neither domain nor source; normalise wants both.
+        wanted = {"domains": [f"{given['name']}.invalid"], "source": {}, **given, "database": False, "redis": False}
+        wanted["source"] = given.get("source") or {"path": "/"}
+        app = normalise({given["name"]: wanted})[given["name"]]
+        workers = app["workers"] if app["workers"] != "auto" else 2
+        environment = {
+            "FLASK_DEBUG": "0",
+            "PYTHONUNBUFFERED": "1",
+            "WEB_CONCURRENCY": str(workers),
+            **({"FLASK_APP": app["flask_app"]} if app["flask_app"] and "environment" not in given else {}),
+            **app["environment"],
+        }
+        app.update(workers=workers, environment=environment)
+        app.setdefault("start_timeout_seconds", START_TIMEOUT_SECONDS)
+        app["domains"] = as_list(given.get("domains"))
+        if not given.get("source"):
+            del app["source"]
+        complete.append(app)
+    return complete
+
+
+def systemd_environment(values: Mapping[str, Any]) -> str:
+    """The text of an environment file as systemd.exec(5) describes it; newlines in values are kept.
+
+    Raises :class:`RingstandError`, without the value, for a NUL character, which no environment can hold.
+    """
+    lines = []
+    for name, value in sorted(plain(values).items()):
+        text = str(value)
+        if "\0" in text:
+            raise RingstandError(f"Failed to write the environment variable {name}: its value has a NUL character")
+        lines.append(f'{name}="{text.translate(_ESCAPED)}"\n')
+    return "".join(lines)
+
+
+def app_settings(app: Mapping[str, Any], probe_port: int | None = None) -> dict[str, Any]:
+    """What of an app goes into its settings file for the program on the host: nothing secret."""
+    known = {entry.name for entry in fields(AppSettings)}
+    settings = {key: value for key, value in plain(app).items() if key in known}
+    return {**settings, "probe_port": probe_port if settings.get("domains") else None}
+
+
+def app_sandbox(app: Mapping[str, Any]) -> list[list[str]]:
+    """The sandbox directives of an app's slots."""
+    layout = Layout(str(app["name"]))
+    return [list(pair) for pair in sandbox_directives(bool(app["outbound_network"]), [layout.shared_dir])]
+
+
+def gunicorn_units(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The units that must run: the one for boots, and the live slot of each app that has one."""
+    units: list[dict[str, Any]] = [{"name": "ringstand-boot.service", "enabled": True, "state": "started"}]
+    for name, state in plain(states).items():
+        if state["slot"]:
+            layout = Layout(name)
+            for unit in (layout.socket_unit(state["slot"]), layout.service_unit(state["slot"])):
+                units.append({"name": unit, "state": "started"})
+    return units
+
+
+def gunicorn_stale(states: Mapping[str, Mapping[str, Any]], changed_paths: Iterable[str]) -> list[str]:
+    """The apps that serve and whose processes are older than what they read at their start."""
+    changed = set(plain(list(changed_paths)))
+    stale = []
+    for name, state in plain(states).items():
+        layout = Layout(name)
+        unit = f"/etc/systemd/system/ringstand-{name}@.service"
+        read_at_start = {layout.environment_file, layout.gunicorn_config, unit}
+        if state["release"] and (state["stale"] or read_at_start & changed):
+            stale.append(name)
+    return stale
