@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an nginx on a host is, and what others have configured in it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import commands
+
+OWN_MARK = "ringstand"  # in the name of each file and folder that is ours
+TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{\w*\}|[^\s{};])+""", re.DOTALL)
+PUBLIC_PORTS = ("80", "443")
+
+
+@dataclass
+class Directive:
+    """One directive; ``block`` holds what is between its braces and is None when it has none."""
+
+    name: str
+    arguments: list[str] = field(default_factory=list)
+    block: list[Directive] | None = None
+
+    def walk(self) -> Iterator[Directive]:
+        """This directive and all below it."""
+        yield self
+        for inner in self.block or []:
+            yield from inner.walk()
+
+
+def parse(text: str) -> list[Directive]:
+    """The directives of a configuration file. Raises ValueError when braces or semicolons do not fit."""
+    stack: list[list[Directive]] = [[]]
+    words: list[str] = []
+    for match in TOKEN.finditer(text):
+        word = match.group()
+        if word.startswith("#"):
+            continue
+        if word == "}":
+            if words or len(stack) == 1:
+                raise ValueError("unexpected }")
+            stack.pop()
+        elif word in (";", "{"):
+            if not words:
+                raise ValueError(f"unexpected {word}")
+            directive = Directive(words[0], words[1:], [] if word == "{" else None)
+            stack[-1].append(directive)
+            if directive.block is not None:
+                stack.append(directive.block)
+            words = []
+        else:
+            words.append(word[1:-1] if word[0] in "\"'" else word)
+    if words or len(stack) > 1:
+        raise ValueError("unexpected end of file")
+    return stack[0]
+
+
+def describe(root: str = "/etc/nginx") -> dict[str, Any]:
+    """What the role has to know: the version, whether IPv6 sockets work, and what is there that is not ours.
+
+    ``directives`` are the names that others set for the whole server: those may not be set twice. ``servers`` are
+    the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our own sites.
+    """
+    main = _read(os.path.join(root, "nginx.conf"))
+    http = [inner for directive in main if directive.name == "http" for inner in directive.block or []]
+    shared = [(os.path.join(root, "nginx.conf"), [*main, *http])]
+    for pattern in ("modules-enabled/*.conf", "conf.d/*.conf", "sites-enabled/*"):
+        paths = [path for path in sorted(glob.glob(os.path.join(root, pattern))) if OWN_MARK not in path]
+        shared += [(path, _read(path)) for path in paths]
+    names = {directive.name for _path, directives in shared for directive in directives}
+    own = glob.glob(os.path.join(root, OWN_MARK, "sites", "*.conf"))
+    return {
+        "version": version(),
+        "ipv6": has_ipv6(),
+        "directives": sorted(names),
+        "servers": [
+            _server(path, directive)
+            for path, directives in shared
+            for directive in directives
+            if directive.name == "server" and directive.block is not None
+        ],
+        "sites": sorted(os.path.basename(path)[: -len(".conf")] for path in own),
+    }
+
+
+def conflicts(servers: Iterable[dict[str, Any]], domains: Iterable[str]) -> list[dict[str, Any]]:
+    """The foreign servers that answer for one of ``domains`` on a public port: nginx would ignore ours."""
+    wanted = set(domains)
+    found = []
+    for server in servers:
+        ports = {re.sub(r"^.*:", "", listen.split()[0]) for listen in server["listen"]}
+        same = sorted(wanted.intersection(server["names"]))
+        if same and (not ports or ports.intersection(PUBLIC_PORTS)):
+            found.append({"path": server["path"], "domains": same})
+    return found
+
+
+def version() -> str | None:
+    """Such as ``1.26.3``, or None where no nginx is."""
+    match = re.search(r"nginx/(\d+(?:\.\d+)+)", commands.run(["nginx", "-v"]).stderr)
+    return match.group(1) if match else None
+
+
+def has_ipv6() -> bool:
+    """Whether a socket that listens on ``[::]`` can be made."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _server(path: str, server: Directive) -> dict[str, Any]:
+    block = server.block or []
+    return {
+        "path": path,
+        "listen": [" ".join(inner.arguments) for inner in block if inner.name == "listen" and inner.arguments],
+        "names": [name for inner in block if inner.name == "server_name" for name in inner.arguments],
+    }
+
+
+def _read(path: str) -> list[Directive]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return parse(handle.read())
+    except (OSError, ValueError):
+        return []  # missing, or broken: nginx -t names it better

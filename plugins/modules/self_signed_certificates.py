@@ -1,0 +1,175 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: self_signed_certificates
+short_description: Make placeholder certificates so that a web server starts before its real ones exist
+version_added: 1.0.0
+author:
+  - ringstand contributors (@ringstand)
+description:
+  - For each entry makes a key (ECDSA P-256) and a self-signed certificate, and the links C(fullchain.pem) and
+    C(privkey.pem) that lead to them through the link C(current).
+  - Does so only where the two files are absent or their links lead nowhere. Real certificates are never changed.
+  - A placeholder of its own is made anew when its names changed, it ends within 30 days, cannot be read or its key can
+    be read by others.
+  - Works on all entries in one remote call and needs the program C(openssl).
+options:
+  certificates:
+    description: The certificates to have.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name in the result and in messages.
+        type: str
+        required: true
+      domains:
+        description: Host names or IP addresses that the certificate is for.
+        type: list
+        elements: str
+        required: true
+      dir:
+        description: Absolute path of the directory for the two links. It is made when missing.
+        type: path
+        required: true
+  days:
+    description: Lifetime of a new placeholder in days.
+    type: int
+    default: 3650
+  nginx_facts:
+    description: Also return what nginx the host has and what others configured in it, which saves a role one call.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Reports which placeholders would be made.
+    support: full
+  diff_mode:
+    description: Shows the state of each changed entry, never a key.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Let nginx start before the first real certificate
+  ringstand.flask.self_signed_certificates:
+    certificates:
+      - name: shop
+        domains: [shop.example.com, www.shop.example.com]
+        dir: /etc/ringstand/certificates/shop
+"""
+
+RETURN = r"""
+certificates:
+  description: The certificate in use for each entry, by name.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: V(placeholder) is ours, V(real) is somebody's, V(unreadable) is somebody's and not a certificate.
+      type: str
+      sample: placeholder
+    expires:
+      description: End of its lifetime in UTC; null when it is not readable or not made yet (check mode).
+      type: str
+      sample: "2036-11-18T03:10:00Z"
+    domains:
+      description: Names in the certificate.
+      type: list
+      elements: str
+      sample: [shop.example.com]
+    created:
+      description: Whether this run made it (in check mode, would make it).
+      type: bool
+      sample: true
+nginx:
+  description: What the host's nginx is.
+  returned: when O(nginx_facts=true)
+  type: dict
+  contains:
+    version:
+      description: Its version; null when it is not installed.
+      type: str
+      sample: 1.26.3
+    ipv6:
+      description: Whether it can listen on C([::]).
+      type: bool
+      sample: true
+    directives:
+      description: Names of the directives that files of others set for the whole server.
+      type: list
+      elements: str
+      sample: [gzip, include, user]
+    servers:
+      description: Server blocks of others, with C(path), C(listen) and C(names).
+      type: list
+      elements: dict
+      sample: [{"path": "/etc/nginx/sites-enabled/default", "listen": ["80 default_server"], "names": ["_"]}]
+    conflicts:
+      description: Those that answer for one of the entries' domains on port 80 or 443, with C(path) and C(domains).
+      type: list
+      elements: dict
+      sample: []
+    sites:
+      description: Names of the sites of ours that are there.
+      type: list
+      elements: str
+      sample: [shop]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ringstand.flask.plugins.module_utils import certificates, nginx
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+CERTIFICATE_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "dir": {"type": "path", "required": True},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE_OPTIONS},
+            "days": {"type": "int", "default": 3650},
+            "nginx_facts": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    wanted = [certificates.Wanted(item["name"], item["domains"], item["dir"]) for item in module.params["certificates"]]
+    try:
+        found = {item.name: certificates.ensure(item, module.params["days"], module.check_mode) for item in wanted}
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+    created = [item for item in wanted if found[item.name].created]
+    result: dict[str, object] = {
+        "changed": bool(created),
+        "certificates": {name: certificate.as_dict() for name, certificate in found.items()},
+    }
+    if module._diff:
+        result["diff"] = [
+            {"before_header": item.directory, "after_header": item.directory, "before": "", "after": _describe(item)}
+            for item in created
+        ]
+    if module.params["nginx_facts"]:
+        facts = nginx.describe()
+        domains = [domain for item in wanted for domain in item.domains]
+        result["nginx"] = {**facts, "conflicts": nginx.conflicts(facts["servers"], domains)}
+    module.exit_json(**result)
+
+
+def _describe(item: certificates.Wanted) -> str:
+    return f"self-signed placeholder for {', '.join(item.domains)}\n"
+
+
+if __name__ == "__main__":
+    main()
