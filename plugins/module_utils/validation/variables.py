@@ -14,7 +14,9 @@ PREFIXES = ("cli_", "flask", "gunicorn_", "host_", "nginx_", "postgres", "pg_", 
 # Other roles have variables with these prefixes too, so only a near miss of one of ours is an error.
 SIMILARITY = 0.85
 # Understood by the playbooks themselves.
-PLAYBOOK_VARIABLES = frozenset({"flask_apps", "flask_app_overrides", "ringstand_packages_installed"})
+PLAYBOOK_VARIABLES = frozenset(
+    {"flask_apps", "flask_app_overrides", "ringstand_hosts", "ringstand_packages_installed", "ringstand_secrets"}
+)
 
 
 def check_variable_names(names: Iterable[str], known: Iterable[str], problems: Problems) -> None:
