@@ -14,7 +14,15 @@ from typing import Any
 
 import image
 from machine import (
-    CHECKOUT, STATE, HostError, checkout_lock, is_cgroup2, podman, release_namespace, run, shared_lock,
+    CHECKOUT,
+    STATE,
+    HostError,
+    checkout_lock,
+    is_cgroup2,
+    podman,
+    release_namespace,
+    run,
+    shared_lock,
 )
 
 CHECKOUT_ID = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]
@@ -228,7 +236,7 @@ def inventory(names: list[str]) -> dict[str, Any]:
     known = {host.name: host for host in hosts()}
     missing = [name for name in names if name not in known]
     if missing:
-        raise HostError(f"Failed to list {missing[0]}: there is no such test host; tests/hosts/testhost up {missing[0]}")
+        raise HostError(f"Failed to list {missing[0]}: no such test host; tests/hosts/testhost up {missing[0]}")
     return {"all": {"hosts": {name: host_variables(known[name]) for name in names or known}}}
 
 
@@ -248,5 +256,3 @@ def exec_ssh(name: str, command: list[str]) -> None:
     host = find(name)
     argv = [*ssh_command(host), *command]
     os.execvp(argv[0], argv)
-
-

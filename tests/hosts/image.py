@@ -98,6 +98,12 @@ def ensure(distribution: str) -> str:
     image = tag(distribution)
     if exists(image):
         return image
+    keyring = DISTRIBUTIONS[distribution][1]
+    if keyring and not Path(keyring).exists():
+        raise HostError(
+            f"Failed to build the image {distribution}: the keyring of its archive, {keyring}, is not on this machine; "
+            f"choose another distribution ({other_distributions(distribution)})"
+        )
     with shared_lock(f"image-{distribution}.lock"):
         if not exists(image):
             print(f"Building the image {distribution} (about 30 seconds, once)", file=sys.stderr, flush=True)
@@ -106,9 +112,6 @@ def ensure(distribution: str) -> str:
 
 
 def build(distribution: str, image: str) -> None:
-    keyring = DISTRIBUTIONS[distribution][1]
-    if keyring and not Path(keyring).exists():
-        raise HostError(f"Failed to build {distribution}: {keyring} is missing; apt-get install ubuntu-keyring")
     mirror = [os.environ["TESTHOST_MIRROR"]] if os.environ.get("TESTHOST_MIRROR") else []
     command = as_root([*recipe(distribution), "-", *mirror])
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as builder:
@@ -124,13 +127,17 @@ def build(distribution: str, image: str) -> None:
         raise HostError(
             f"Failed to build the image {distribution}: mmdebstrap exited with {builder.returncode}. If its archive "
             "cannot be reached from here, set TESTHOST_MIRROR to a mirror of it or choose another distribution "
-            f"({', '.join(name for name in DISTRIBUTIONS if name != distribution)}).\n  {tail}"
+            f"({other_distributions(distribution)}).\n  {tail}"
         )
     if importer.returncode:
         raise HostError(f"Failed to import the image {distribution}: {import_log.strip()}")
     # Only now under the name that others look for: a failed build leaves no image that looks good.
     run(podman("tag", f"{image}-partial", image), "name the image")
     run(podman("untag", f"{image}-partial", f"{image}-partial"), "name the image")
+
+
+def other_distributions(distribution: str) -> str:
+    return ", ".join(name for name in DISTRIBUTIONS if name != distribution)
 
 
 def remove(image: str) -> None:

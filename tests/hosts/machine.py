@@ -16,8 +16,9 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / ".cache" / "hosts"
@@ -42,7 +43,7 @@ def as_root(argv: list[str]) -> list[str]:
 def run(argv: list[str], what: str, **options: Any) -> str:
     """Run a command, return its standard output; raise HostError saying what was attempted and why it failed."""
     try:
-        done = subprocess.run(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options)
+        done = subprocess.run(argv, text=True, capture_output=True, check=False, **options)
     except FileNotFoundError as error:
         raise HostError(f"Failed to {what}: {error.filename} is not installed; bin/bootstrap installs it") from error
     if done.returncode:
@@ -130,7 +131,7 @@ def namespace_holder() -> int:
             holder = find_holder()
             if holder:
                 return holder
-    raise HostError("Failed to open a mount namespace with cgroup v2: this machine allows neither cgroup v2 nor unshare")
+    raise HostError("Failed to open a mount namespace with cgroup v2: this machine has neither cgroup v2 nor unshare")
 
 
 def find_holder() -> int | None:

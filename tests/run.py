@@ -1,0 +1,152 @@
+"""Run the tests: two stages at a time, each stage's seconds, the output of those that fail.
+
+  bin/test                     everything
+  bin/test lint                ansible-lint, yamllint, ruff, mypy
+  bin/test unit                tests that need no host: unit, contract, templates
+  bin/test sanity              ansible-test sanity
+  bin/test molecule [ROLE]     each role alone, on Debian 12 and 13
+  bin/test site [debian-13]    the whole site: converge, again, check, restart, check
+  bin/test e2e                 what a site promises: calls, seconds, secrets, the built collection
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+LOGS = CHECKOUT / ".cache" / "test"
+LANES = 2
+LIMIT_SECONDS = 1500
+PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
+MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py"]
+
+
+@dataclass
+class Stage:
+    name: str
+    commands: list[list[str]]
+    environment: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0
+    passed: bool = False
+
+    @property
+    def log(self) -> Path:
+        return LOGS / (self.name.replace(" ", "-") + ".log")
+
+
+def stages() -> list[Stage]:
+    collection = "ansible_collections.ringstand.flask"
+    in_place = {"PYTHONPATH": str(CHECKOUT / ".collections")}
+    found = [
+        Stage("lint", [
+            ["ansible-lint"],
+            ["yamllint", "--strict", "."],
+            ["ruff", "check", "."],
+            ["mypy", "--namespace-packages", "-p", f"{collection}.plugins"],
+            ["mypy", *MYPY_OWN],
+            ["antsibull-changelog", "lint"],
+        ], {"MYPYPATH": ".collections:tests/hosts"}),
+        Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]], in_place),
+        Stage("sanity", [["tests/sanity/run"]]),
+    ]
+    for scenario in sorted(path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")):
+        if scenario != "site":
+            found.append(Stage(f"molecule {scenario}", [["molecule", "test", "-s", scenario]]))
+    for distribution in ("debian-13", "debian-12"):
+        host = f"site-{distribution.removeprefix('debian-')}"
+        found.append(Stage(f"site {distribution}", [["molecule", "test", "-s", "site", "-p", host]],
+                           {"MOLECULE_EPHEMERAL_DIRECTORY": str(LOGS / host)}))
+    found.append(Stage("e2e", [["pytest", "--durations=5", *existing("tests/e2e")]], in_place))
+    return found
+
+
+def existing(*directories: str) -> list[str]:
+    return [directory for directory in directories if (CHECKOUT / directory).is_dir()]
+
+
+def chosen(part: str | None, argument: str | None) -> list[Stage]:
+    wanted = f"{part} {argument}" if argument else part
+    found = [stage for stage in stages() if wanted in (None, stage.name, stage.name.split()[0])]
+    if not found:
+        sys.exit(f"bin/test: Failed to find {wanted}: the stages are {', '.join(stage.name for stage in stages())}")
+    return found
+
+
+def run(stage: Stage) -> None:
+    """Run all commands of a stage, also after one has failed, so that one run shows everything there is to mend."""
+    environment = {
+        **os.environ, "PATH": f"{CHECKOUT / '.venv/bin'}:{os.environ['PATH']}",
+        "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "PY_COLORS": "0", "MOLECULE_COMMAND_BORDERS": "0", **stage.environment,
+    }
+    environment.pop("ANSIBLE_FORCE_COLOR", None)
+    started = time.monotonic()
+    stage.passed = True
+    with stage.log.open("w", encoding="utf-8") as log:
+        for command in stage.commands:
+            print("$ " + " ".join(command), file=log, flush=True)
+            with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                  stderr=subprocess.STDOUT, start_new_session=True) as process:
+                try:
+                    code = process.wait(timeout=LIMIT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    print(f"stopped after {LIMIT_SECONDS} s", file=log, flush=True)
+                    code = 1
+            stage.passed = stage.passed and code == 0
+    stage.seconds = time.monotonic() - started
+
+
+def report(stage: Stage, terminal: threading.Lock) -> None:
+    with terminal:
+        if not stage.passed:
+            print(f"----- {stage.name} failed; {stage.log.relative_to(CHECKOUT)}:")
+            print(stage.log.read_text(encoding="utf-8", errors="replace").rstrip()[-20000:])
+            print("-----")
+        print(f"{'passed' if stage.passed else 'FAILED'}  {stage.name:<24} {stage.seconds:7.1f} s", flush=True)
+
+
+def run_lane(waiting: queue.SimpleQueue[Stage], terminal: threading.Lock) -> None:
+    while True:
+        try:
+            stage = waiting.get_nowait()
+        except queue.Empty:
+            return
+        run(stage)
+        report(stage, terminal)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bin/test", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS, metavar="PART")
+    parser.add_argument("argument", nargs="?", metavar="ROLE|DISTRIBUTION")
+    arguments = parser.parse_args()
+    wanted = chosen(arguments.part, arguments.argument)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    waiting: queue.SimpleQueue[Stage] = queue.SimpleQueue()
+    for stage in wanted:
+        waiting.put(stage)
+    terminal = threading.Lock()
+    lanes = [threading.Thread(target=run_lane, args=(waiting, terminal), daemon=True) for _lane in range(LANES)]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
+    failed = [stage.name for stage in wanted if not stage.passed]
+    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - started:.0f} s"
+          + (f": {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
