@@ -22,7 +22,8 @@ def gunicorn_complete(apps: Any) -> list[dict[str, Any]]:
     complete = []
     for given in plain(apps):
         # An app of this role alone may have neither domain nor source; normalise wants both.
-        wanted = {"domains": [f"{given['name']}.invalid"], "source": {}, **given, "database": False, "redis": False}
+        wanted = {**given, "database": False, "redis": False}
+        wanted["domains"] = given.get("domains") or [f"{given['name']}.invalid"]
         wanted["source"] = given.get("source") or {"path": "/"}
         app = normalise({given["name"]: wanted})[given["name"]]
         workers = app["workers"] if app["workers"] != "auto" else 2

@@ -1,0 +1,87 @@
+"""What the gunicorn role renders and starts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.gunicorn_items import (
+    app_settings,
+    gunicorn_complete,
+    gunicorn_stale,
+    gunicorn_units,
+    systemd_environment,
+)
+from ansible_collections.ringstand.flask.plugins.plugin_utils.program_archive import build
+
+LIVE = {"release": "20261121T120000Z-3f2a9c1", "slot": "green", "stale": False}
+NEW = {"release": None, "slot": None, "stale": False}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain", 'A="plain"\n'),
+        ('a"b', 'A="a\\"b"\n'),
+        ("$HOME `id` \\", 'A="\\$HOME \\`id\\` \\\\"\n'),
+        ("two\nlines", 'A="two\nlines"\n'),
+        ("# no comment; %d {{ x }}", 'A="# no comment; %d {{ x }}"\n'),
+        ("", 'A=""\n'),
+    ],
+)
+def test_values_are_quoted_for_systemd(value: str, text: str) -> None:
+    assert systemd_environment({"A": value}) == text
+
+
+def test_a_nul_is_refused_without_showing_the_value() -> None:
+    with pytest.raises(RingstandError) as caught:
+        systemd_environment({"TOKEN": "hunter2\0secret"})
+    assert "TOKEN" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_the_settings_file_holds_nothing_secret() -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "environment": {"SECRET_KEY": "canary"}}])
+    assert "canary" not in str(app_settings(app))
+    assert app["environment"]["SECRET_KEY"] == "canary"
+
+
+@pytest.mark.parametrize(("domains", "port"), [([], None), (["shop.example.com"], 443)])
+def test_without_a_domain_there_is_no_probe_through_nginx(domains: list[str], port: int | None) -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "domains": domains}])
+    assert app_settings(app, 443)["probe_port"] == port
+
+
+@pytest.mark.parametrize(
+    ("state", "changed", "stale"),
+    [
+        (LIVE, [], []),
+        ({**LIVE, "stale": True}, [], ["shop"]),
+        (LIVE, ["/etc/ringstand/environment/shop.env"], ["shop"]),
+        (LIVE, ["/etc/systemd/system/ringstand-shop@.service"], ["shop"]),
+        (LIVE, ["/etc/ringstand/environment/other.env", "/etc/ringstand/apps/shop.json"], []),
+        (NEW, ["/etc/ringstand/environment/shop.env"], []),
+    ],
+)
+def test_only_what_serves_and_reads_a_changed_file_is_restarted(state: dict, changed: list[str], stale: list) -> None:
+    assert gunicorn_stale({"shop": state}, changed) == stale
+
+
+def test_the_live_slot_has_to_run() -> None:
+    names = [unit["name"] for unit in gunicorn_units({"shop": LIVE, "blog": NEW})]
+    assert names == ["ringstand-boot.service", "ringstand-shop@green.socket", "ringstand-shop@green.service"]
+
+
+def test_the_program_is_packed_alike_each_time_and_runs_alone(tmp_path: Path) -> None:
+    source = Path(__file__).parents[3] / "plugins" / "module_utils"
+    archive = build(source)
+    assert build(source) == archive
+    program = tmp_path / "ringstand"
+    program.write_bytes(archive)
+    python = shutil.which("python3") or "python3"
+    done = subprocess.run([python, "-I", str(program), "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rollback" in done.stdout

@@ -1,0 +1,67 @@
+"""The two links of the switch, and what is left when a process dies between them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import switch
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout("shop", str(tmp_path))
+    for directory in (layout.slots_dir, layout.run_dir):
+        os.makedirs(directory)
+    return layout
+
+
+def test_before_the_first_deploy_nothing_is_live_and_blue_is_next(layout: Layout) -> None:
+    assert (switch.live_slot(layout), switch.live_release(layout), switch.idle_slot(layout)) == (None, None, "blue")
+    assert switch.repair(layout) is False
+
+
+def test_set_live_moves_both_links(layout: Layout) -> None:
+    switch.point(layout.slot_link("blue"), "../releases/one")
+    switch.set_live(layout, "blue")
+    assert switch.live_release(layout) == "one"
+    assert os.readlink(layout.live_socket) == "blue.sock"
+    assert switch.idle_slot(layout) == "green"
+
+
+@pytest.mark.parametrize("before", [None, "blue.sock", "nonsense"])
+def test_the_persistent_link_is_the_truth(layout: Layout, before: str | None) -> None:
+    os.symlink("slots/green", layout.live_link)
+    if before:
+        os.symlink(before, layout.live_socket)
+    assert switch.repair(layout) is True
+    assert os.readlink(layout.live_socket) == "green.sock"
+    assert switch.repair(layout) is False
+
+
+def test_after_a_boot_the_run_directory_is_made_again(layout: Layout) -> None:
+    os.symlink("slots/blue", layout.live_link)
+    os.rmdir(layout.run_dir)
+    switch.repair(layout)
+    assert os.readlink(layout.live_socket) == "blue.sock"
+
+
+def test_a_link_that_was_prepared_and_never_renamed_is_removed(layout: Layout) -> None:
+    os.symlink("slots/blue", layout.live_link)
+    os.symlink("green.sock", f"{layout.live_socket}.0badc0de")
+    switch.repair(layout)
+    assert os.listdir(layout.run_dir) == ["live.sock"]
+
+
+def test_an_app_taken_out_of_service_has_no_live_socket(layout: Layout) -> None:
+    switch.set_live(layout, "blue")
+    switch.set_live(layout, None)
+    assert not os.path.lexists(layout.live_link)
+    assert not os.path.lexists(layout.live_socket)
+
+
+def test_a_link_that_names_no_slot_counts_as_none(layout: Layout) -> None:
+    os.symlink("slots/red", layout.live_link)
+    assert switch.live_slot(layout) is None
