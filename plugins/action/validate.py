@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.apps import plain
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problems, join
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role, role_variables
-from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import SITE_VARIABLES, check_site
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import (
+    DERIVED_VARIABLES,
+    SITE_VARIABLES,
+    check_site,
+)
 
 ROLES_DIR = Path(__file__).resolve().parents[2] / "roles"
 
@@ -32,11 +37,17 @@ class ActionModule(ActionBase):
         _validated, arguments = self.validate_argument_spec({"role": {"type": "str"}})
         role = arguments["role"]
         facts = plain((variables.get("ansible_facts") or {}).get("ringstand") or {})
+        self._skipped: set[str] = set()
+        self._facts_known = bool(facts)
         problems = Problems()
-        values = self._values(variables, role_variables(role) if role else SITE_VARIABLES, problems)
-        found = check_role(role, values, facts) if role else check_site(values, variables, self._known(), facts)
+        if role:
+            found = check_role(role, self._values(variables, role_variables(role), problems), facts)
+        else:
+            specs = self._specs()
+            self._check_types(specs, variables, problems)
+            found = check_site(self._values(variables, SITE_VARIABLES, problems), variables, specs, facts)
         # What could not be evaluated counts as absent, which is no second problem.
-        paths = {problem.path for problem in problems.errors}
+        paths = {problem.path for problem in problems.errors} | self._skipped
         problems.errors += [problem for problem in found.errors if problem.path not in paths]
         if found.notes:
             result["warnings"] = [str(note) for note in found.notes]
@@ -44,13 +55,25 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": problems.message()}
         return {**result, "changed": False}
 
-    def _known(self) -> set[str]:
+    def _specs(self) -> dict[str, dict[str, Any]]:
         """The variables in the argument specs of this collection's roles."""
-        names: set[str] = set()
+        options: dict[str, dict[str, Any]] = {}
         for path in ROLES_DIR.glob("*/meta/argument_specs.yml"):
-            specs = self._loader.load_from_file(str(path))["argument_specs"]
-            names.update(name for spec in specs.values() for name in spec.get("options", {}))
-        return names
+            for spec in self._loader.load_from_file(str(path))["argument_specs"].values():
+                options.update(spec.get("options") or {})
+        return options
+
+    def _check_types(self, specs: dict[str, dict[str, Any]], variables: Mapping[str, Any], problems: Problems) -> None:
+        """What each role would refuse when its turn comes, before the first of them has changed anything."""
+        for name in (name for name in specs if name in variables and name not in DERIVED_VARIABLES):
+            failures = Problems()
+            value = self._evaluate(variables[name], name, failures)
+            problems.errors += failures.errors
+            if value is None or failures.errors:
+                continue
+            spec = {**specs[name], "required": False}
+            for message in ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages:
+                problems.add(name, message.rstrip("."), "Write it as the README of its role says", value)
 
     def _values(self, variables: Mapping[str, Any], names: Iterable[str], problems: Problems) -> dict[str, Any]:
         """The values of those of ``names`` that are set."""
@@ -66,5 +89,9 @@ class ActionModule(ActionBase):
             if isinstance(value, list):
                 return [self._evaluate(item, join(path, number), problems) for number, item in enumerate(value)]
             reason = str(error.message).rstrip(".")
-            problems.add(path, f"the value cannot be evaluated: {reason}", "Correct it or define what it refers to")
+            if not self._facts_known and ("ansible_facts" in str(value) or "ringstand" in reason):
+                # Checked again once the facts of the machine are there.
+                self._skipped.add(path)
+            elif path not in {problem.path for problem in problems.errors}:
+                problems.add(path, f"the value cannot be evaluated: {reason}", "Correct it or define what it refers to")
             return None

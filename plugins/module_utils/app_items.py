@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .apps import CERTIFICATE_ROOT, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
+from .apps import POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
 from .errors import RingstandError
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
@@ -116,7 +116,6 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "static": [{"url": app["static"]["url"], "dir": f"/srv/{app['name']}/static"}] if app["static"] else [],
             "client_max_body_size_mb": app["client_max_body_size_mb"],
             "timeout_seconds": app["timeout_seconds"],
-            "certificate_dir": f"{CERTIFICATE_ROOT}/{app['name']}",
         }
         for app in normalise(apps, overrides).values()
     ]

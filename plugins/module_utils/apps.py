@@ -17,7 +17,6 @@ from .errors import RingstandError
 
 App = dict[str, Any]
 
-CERTIFICATE_ROOT = "/etc/ringstand/certificates"
 POSTGRESQL_SOCKET_DIR = "/run/postgresql"
 REDIS_ADDRESS = "127.0.0.1"
 # Below the range that Linux gives to outgoing connections (32768 and up), above the usual services.

@@ -13,12 +13,10 @@ import role_readme
 import yaml
 from ansible_collections.ringstand.flask.plugins.module_utils.apps import DEFAULTS, normalise
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.app_fields import APP_FIELDS
-from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import check_site
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import DERIVED_VARIABLES, check_site
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "inventories/example"
-# site.yml derives these from flask_apps, or they are a matter of the roles themselves.
-DERIVED = {"gunicorn_apps", "gunicorn_probe_port", "nginx_sites", "postgresql_databases", "postgresql_roles"}
-DERIVED |= {"redis_instances", "host_packages", "host_package_files"}
+# Facades for people who take a role apart.
 INTERNAL = re.compile(r"\w+_(packages|package_files|install_enabled)")
 OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
 
@@ -65,7 +63,7 @@ def test_every_option_of_an_app_is_shown() -> None:
 def test_every_variable_for_a_user_is_shown() -> None:
     shown = {key for variables in variants() for key in variables}
     known = {name for role in role_readme.roles() for name in role_readme.specs_of(role)["main"].get("options", {})}
-    expected = {name for name in known if not INTERNAL.fullmatch(name)} - DERIVED
+    expected = {name for name in known if not INTERNAL.fullmatch(name)} - DERIVED_VARIABLES
     assert shown - {"flask_apps", "flask_app_overrides"} == expected
 
 

@@ -37,13 +37,12 @@ def _mapping(app: Mapping[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _number(app: Mapping[str, Any], key: str, default: int) -> int:
-    value = app.get(key)
-    return value if type(value) is int else default
+def _number(app: Mapping[str, Any], key: str, default: float) -> float:
+    value: Any = app.get(key)
+    return value if type(value) in (int, float) else default
 
 
-def check_process(app: Mapping[str, Any], path: str, problems: Problems) -> None:
-    """What gunicorn is started with; also used for the items of gunicorn_apps."""
+def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     wsgi, worker_class = _text(app, "wsgi"), _text(app, "worker_class")
     if wsgi and (not WSGI.fullmatch(wsgi) or wsgi.split(":")[0].endswith(".py")):
         remedy = 'Write "module:attribute" or "module:factory()"'
@@ -97,11 +96,16 @@ def _check_health(app: Mapping[str, Any], path: str, problems: Problems) -> None
         problems.add(join(path, "status"), "no answer would count as healthy", "Name at least one, as [200]", [])
 
 
+def check_static_url(url: Any, path: str, problems: Problems) -> None:
+    """The path of a directory in URLs."""
+    if isinstance(url, str) and not re.fullmatch(r"/[\w./-]*\w/", url):
+        problems.add(path, "the URL does not begin and end with '/'", "Write it as /static/", url)
+
+
 def _check_static(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     static, source = _mapping(app, "static"), _text(_mapping(app, "source"), "path")
     url, directory = _text(static, "url"), static.get("dir")
-    if url is not None and not re.fullmatch(r"/[\w./-]*\w/", url):
-        problems.add(join(path, "url"), "the URL does not begin and end with '/'", "Write it as /static/", url)
+    check_static_url(url, join(path, "url"), problems)
     here = join(path, "dir")
     inside = directory is not None and check_relative_dir(directory, here, problems)
     if inside and source and os.path.isdir(source) and not os.path.isdir(os.path.join(source, str(directory))):
@@ -139,6 +143,17 @@ def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
             problems.add(join(join(path, "extra_packages"), position), "this is not a requirement", remedy, package)
 
 
+def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    """What gunicorn and a release need to know; items of ``gunicorn_apps`` have these keys too."""
+    if isinstance(app.get("source"), dict):
+        check_source(app["source"], join(path, "source"), problems)
+    _check_process(app, path, problems)
+    _check_health(app, join(path, "health"), problems)
+    _check_static(app, join(path, "static"), problems)
+    _check_commands(app, join(path, "release_command"), problems)
+    _check_paths(app, path, problems)
+
+
 def check_app(name: str, app: Any, problems: Problems) -> None:
     """Every problem of one app, its overrides merged in."""
     path = join("flask_apps", name)
@@ -148,14 +163,8 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
         return
     check_keys(app, APP_FIELDS, path, problems)
     check_domains(as_list(app.get("domains")), join(path, "domains"), problems)
-    if isinstance(app.get("source"), dict):
-        check_source(app["source"], join(path, "source"), problems)
-    check_process(app, path, problems)
+    check_release(app, path, problems)
     _check_database(app, path, problems)
-    _check_health(app, join(path, "health"), problems)
-    _check_static(app, join(path, "static"), problems)
-    _check_commands(app, join(path, "release_command"), problems)
-    _check_paths(app, path, problems)
     redis = app.get("redis") is not False
     check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
     for key in ("secret_key", "redis_password"):

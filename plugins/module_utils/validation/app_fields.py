@@ -16,6 +16,10 @@ def _number(minimum: int, maximum: int) -> Field:
     return Field((int,), minimum=minimum, maximum=maximum)
 
 
+def _seconds(minimum: int, maximum: int) -> Field:
+    return Field((int, float), minimum=minimum, maximum=maximum)
+
+
 REDIS_INSTANCE = Field((dict,), options={"maxmemory_mb": _number(8, 1_048_576), "port": _number(1024, 65535)})
 
 APP_FIELDS = {
@@ -37,8 +41,8 @@ APP_FIELDS = {
     "redis": Field((bool, dict), options={"queue": REDIS_INSTANCE, "cache": REDIS_INSTANCE}),
     "redis_password": SECRET,
     "migrations": Field((str,), choices=("auto", "flask", "none")),
-    "migration_lock_timeout_seconds": _number(1, 600),
-    "migration_timeout_seconds": _number(10, 86_400),
+    "migration_lock_timeout_seconds": _seconds(1, 600),
+    "migration_timeout_seconds": _seconds(10, 86_400),
     "flask_app": TEXT,
     "release_command": Field((str, list), elements=TEXT),
     "health": Field(
@@ -50,8 +54,8 @@ APP_FIELDS = {
             "json": Field((dict,)),
             "text": TEXT,
             "consecutive": _number(1, 100),
-            "timeout_seconds": _number(1, 3600),
-            "observe_seconds": _number(0, 600),
+            "timeout_seconds": _seconds(1, 3600),
+            "observe_seconds": _seconds(0, 600),
         },
     ),
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),

@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .app import check_process
+from .app import check_release, check_static_url
+from .app_fields import APP_FIELDS
 from .domains import check_domains, check_unique_domains
 from .machine import check_memory, check_ports
 from .names import check_app_name, check_database_name, check_environment_names, check_role_name
 from .problems import Problems, join
+from .role_values import VALUES, addresses
+from .schema import Field, check
 from .secrets import check_postgresql_password, check_secret
 from .sources import check_absolute_path
 
 Facts = Mapping[str, Any]
+PORT = Field((int,), minimum=1024, maximum=65535)
+MAXMEMORY_MB = Field((int,), minimum=8, maximum=1_048_576)
 Checker = Callable[[str, Any, Facts, Problems], None]
 
 
@@ -56,7 +62,15 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
     )
     for path, item in items:
         check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
+        check(item.get("port"), PORT, join(path, "port"), problems)
+        check(item.get("maxmemory_mb"), MAXMEMORY_MB, join(path, "maxmemory_mb"), problems)
+        addresses(join(path, "bind"), item.get("bind") or [], problems)
+        if not item.get("users"):
+            problems.add(join(path, "users"), "without a user nobody can log in", "Name at least one")
         for user_path, user in _items(join(path, "users"), item.get("users")):
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", str(user.get("name", ""))) or user.get("name") == "default":
+                rule = "a user has letters, digits, '_', '.' and '-', and is not 'default', which is off"
+                problems.add(join(user_path, "name"), rule, "Rename it", user.get("name"))
             check_secret(user.get("password"), join(user_path, "password"), problems)
 
 
@@ -72,6 +86,9 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
                 check_absolute_path(item[key], join(path, key), problems)
         for static_path, static in _items(join(path, "static"), item.get("static")):
             check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
+            check_static_url(static.get("url"), join(static_path, "url"), problems)
+        for key in ("timeout_seconds", "client_max_body_size_mb"):
+            check(item.get(key), APP_FIELDS[key], join(path, key), problems)
 
 
 def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Problems) -> None:
@@ -80,7 +97,9 @@ def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Prob
     check_memory([(join(path, "memory_mb"), item.get("memory_mb")) for path, item in items], _memory(facts), problems)
     for path, item in items:
         check_app_name(str(item.get("name", "")), path, problems, variable)
-        check_process(item, path, problems)
+        for key in (key for key in APP_FIELDS if key in item):
+            check(item[key], APP_FIELDS[key], join(path, key), problems)
+        check_release(item, path, problems)
         check_environment_names(item.get("environment") or {}, join(path, "environment"), problems)
 
 
@@ -101,7 +120,12 @@ CHECKERS: dict[str, dict[str, Checker]] = {
 
 def role_variables(role: str) -> list[str]:
     """The variables of ``role`` that have checks here."""
-    return list(CHECKERS.get(role, {}))
+    return [*CHECKERS.get(role, {}), *VALUES.get(role, {})]
+
+
+def site_variables() -> list[str]:
+    """The variables of all roles that have checks here and that ``site.yml`` does not derive itself."""
+    return [name for role in VALUES for name in VALUES[role]]
 
 
 def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
@@ -110,4 +134,13 @@ def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
     for variable, checker in CHECKERS.get(role, {}).items():
         if values.get(variable) is not None:
             checker(variable, values[variable], facts, problems)
+    check_values(values, problems)
     return problems
+
+
+def check_values(values: Mapping[str, Any], problems: Problems) -> None:
+    """Single values of any role, as far as they are set."""
+    for checkers in VALUES.values():
+        for variable, check_value in checkers.items():
+            if values.get(variable) is not None:
+                check_value(variable, values[variable], problems)

@@ -10,7 +10,14 @@ from typing import Any
 
 from .problems import Problems, join, nearest
 
-TYPE_NAMES = {str: "text", int: "an integer", bool: "true or false", dict: "a dictionary", list: "a list"}
+TYPE_NAMES = {
+    str: "text",
+    int: "an integer",
+    float: "a fraction",
+    bool: "true or false",
+    dict: "a dictionary",
+    list: "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def _expected(field: Field) -> str:
     return " or ".join(names)
 
 
-def _check_number(value: int, field: Field, path: str, problems: Problems) -> bool:
+def _check_number(value: float, field: Field, path: str, problems: Problems) -> bool:
     low, high = field.minimum, field.maximum
     if (low is None or value >= low) and (high is None or value <= high):
         return True
@@ -90,7 +97,7 @@ def check(value: Any, field: Field, path: str, problems: Problems) -> bool:
     if field.choices and isinstance(value, str) and value not in field.choices:
         problems.add(path, f"the value must be {_expected(field)}", _choice_remedy(value, field), value)
         return False
-    if type(value) is int:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _check_number(value, field, path, problems)
     before = len(problems.errors)
     if isinstance(value, dict) and field.options is not None:

@@ -13,9 +13,15 @@ from .app import check_app
 from .domains import check_unique_domains
 from .machine import check_connections, check_memory, check_ports, redis_of
 from .problems import Problem, Problems, join, nearest
+from .roles import check_values, site_variables
 from .variables import check_variable_names
 
-SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings")
+SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
+# What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
+DERIVED_VARIABLES = frozenset(
+    {"gunicorn_apps", "gunicorn_probe_port", "host_package_files", "host_packages", "nginx_sites"}
+    | {"postgresql_databases", "postgresql_roles", "redis_instances"}
+)
 MINIMAL_APP = "Describe an app with its domains, source and wsgi"
 
 
@@ -85,11 +91,12 @@ def check_site(
 ) -> Problems:
     """Every problem of a site's input.
 
-    ``variables`` holds the values of ``flask_apps``, ``flask_app_overrides`` and, when set, ``postgresql_settings``;
+    ``variables`` holds the values of those of ``SITE_VARIABLES`` that are set;
     ``names`` are the names of all variables of the host, ``known`` those that mean something here; ``facts`` is
     ``ansible_facts.ringstand`` or empty.
     """
     problems = Problems()
+    check_values(variables, problems)
     check_variable_names(names, known, problems)
     apps = variables.get("flask_apps")
     if apps is None:

@@ -44,6 +44,21 @@ def test_templates_are_evaluated_and_their_faults_named(tmp_path: Path) -> None:
     assert "flask_apps.shop.workers = 9703: the number must be between 1 and 128" in done.stdout
 
 
+def test_every_roles_values_are_checked_before_the_first_role(tmp_path: Path) -> None:
+    more = "    nginx_timeout_seconds: soon\n    nginx_public_https_port: 0\n    postgresql_settings: [a]\n"
+    done = play(tmp_path, more + GOOD_APP)
+    assert done.returncode == 2
+    assert 'nginx_timeout_seconds = "soon": ' in done.stdout
+    assert "nginx_public_https_port = 0: the number must be between 1 and 65535" in done.stdout
+    assert "postgresql_settings = […]: " in done.stdout
+
+
+def test_values_that_need_facts_wait_for_them(tmp_path: Path) -> None:
+    more = '        workers: "{{ ansible_facts.ringstand.cpu_count * 2 }}"\n'
+    done = play(tmp_path, GOOD_APP + more)
+    assert done.returncode == 0, done.stdout
+
+
 def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
     more = (
         "        secret_key: canary1\n        redis_password: canary2\n"

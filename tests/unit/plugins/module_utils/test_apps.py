@@ -197,5 +197,5 @@ def test_the_site_in_front_of_an_app() -> None:
     site = app_items.nginx_sites(shop(static={"url": "/static/", "dir": "shop/static"}))[0]
     assert site["upstream_socket"] == "/run/shop/live.sock"
     assert site["static"] == [{"url": "/static/", "dir": "/srv/shop/static"}]
-    assert site["certificate_dir"] == "/etc/ringstand/certificates/shop"
+    assert "certificate_dir" not in site, "the role knows its own directory"
     assert app_items.nginx_sites(shop())[0]["static"] == []

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Single values of the roles: ranges, paths and names, each in the words of its variable."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .problems import Problems, join
+from .schema import Field, check
+from .sources import check_absolute_path
+
+Checker = Callable[[str, Any, Problems], None]
+
+TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
+LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?")
+
+
+def number(minimum: int, maximum: int) -> Checker:
+    """An integer within limits."""
+    field = Field((int,), minimum=minimum, maximum=maximum)
+
+    def run(variable: str, value: Any, problems: Problems) -> None:
+        check(value, field, variable, problems)
+
+    return run
+
+
+def absolute_path(variable: str, value: Any, problems: Problems) -> None:
+    """An absolute path of the role's own."""
+    check_absolute_path(value, variable, problems)
+
+
+def text_like(pattern: re.Pattern[str], rule: str, remedy: str) -> Checker:
+    """Text, or each item of a list of texts, that matches ``pattern``."""
+
+    def run(variable: str, value: Any, problems: Problems) -> None:
+        for path, item in _each(variable, value):
+            if item and not (isinstance(item, str) and pattern.fullmatch(item)):
+                problems.add(path, rule, remedy, item)
+
+    return run
+
+
+def ports(variable: str, value: Any, problems: Problems) -> None:
+    """Each item a port."""
+    for path, item in _each(variable, value):
+        check(item, Field((int,), minimum=1, maximum=65535), path, problems)
+
+
+def addresses(variable: str, value: Any, problems: Problems) -> None:
+    """Each item an IP address; one that stands for all is accepted with a note."""
+    for path, item in _each(variable, value):
+        try:
+            everywhere = ipaddress.ip_address(str(item)).is_unspecified
+        except ValueError:
+            problems.add(path, "this is not an IP address", "Write an address of the host, such as 127.0.0.1", item)
+            continue
+        if everywhere:
+            problems.note(path, "this listens on every network", "Prefer a private address", item)
+
+
+def nginx_directives(variable: str, value: Any, problems: Problems) -> None:
+    """Names and values of single directives, so that none can open or close a block."""
+    for name, setting in value.items() if isinstance(value, dict) else ():
+        text = str(setting)
+        if not re.fullmatch(r"[a-z0-9_]+", str(name)):
+            problems.add(join(variable, str(name)), "this is not the name of a directive", "Write only its name")
+        elif any(character in text for character in ";{}\n") or text.count('"') % 2:
+            rule = "the value of a directive has no ';', braces, line breaks or single quotation marks"
+            problems.add(join(variable, str(name)), rule, "Write one directive per key", setting)
+
+
+def _each(variable: str, value: Any) -> list[tuple[str, Any]]:
+    if not isinstance(value, list):
+        return [(variable, value)]
+    return [(join(variable, position), item) for position, item in enumerate(value)]
+
+
+VALUES: dict[str, dict[str, Checker]] = {
+    "gunicorn": {
+        "gunicorn_backlog": number(16, 65535),
+        "gunicorn_package_index_ca_path": absolute_path,
+    },
+    "nginx": {
+        "nginx_acme_dir": absolute_path,
+        "nginx_certificates_dir": absolute_path,
+        "nginx_client_max_body_size_mb": number(1, 102_400),
+        "nginx_hsts_max_age_seconds": number(0, 315_360_000),
+        "nginx_public_https_port": number(1, 65535),
+        "nginx_settings": nginx_directives,
+        "nginx_timeout_seconds": number(1, 3600),
+        "nginx_worker_shutdown_timeout_seconds": number(1, 86_400),
+    },
+    "postgresql": {
+        "postgresql_cluster": text_like(
+            re.compile(r"[A-Za-z0-9_]+"), "a cluster's name has letters, digits and '_'", "Rename it"
+        ),
+        "postgresql_memory_mb": number(128, 16_777_216),
+        "postgresql_version": text_like(
+            re.compile(r"\d{2}"), "a major version is two digits", 'Write it in quotes, as "17"'
+        ),
+    },
+}
