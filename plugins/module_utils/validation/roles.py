@@ -96,7 +96,7 @@ def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Prob
     items = list(_items(variable, value))
     check_memory([(join(path, "memory_mb"), item.get("memory_mb")) for path, item in items], _memory(facts), problems)
     for path, item in items:
-        check_app_name(str(item.get("name", "")), path, problems, variable)
+        check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
         for key in (key for key in APP_FIELDS if key in item):
             check(item[key], APP_FIELDS[key], join(path, key), problems)
         check_release(item, path, problems)

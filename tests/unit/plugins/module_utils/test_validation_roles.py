@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bad input of single roles, as a table."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problems
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role
+
+CANARY = "Canary7qP2"
+PASSWORD = "Zq7-wr2_Xp9-m4K"
+SCRAM = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$c3RvcmVk:c2VydmVy"
+
+REDIS = {"name": "shop-queue", "purpose": "queue", "port": 6400, "users": [{"name": "shop", "password": PASSWORD}]}
+SITE = {"name": "shop", "domains": ["shop.example.com"], "upstream_socket": "/run/shop/live.sock"}
+APP = {"name": "shop", "wsgi": "shop:create_app()", "environment": {"DATABASE_URL": "sqlite://", "SECRET_KEY": "x"}}
+
+
+def check(variable: str, value: Any, memory_mb: int = 2048) -> Problems:
+    return check_role(variable.split("_")[0], {variable: value}, {"memory_mb": memory_mb})
+
+
+def redis(**changes: Any) -> list[dict[str, Any]]:
+    return [{**copy.deepcopy(REDIS), **changes}]
+
+
+def site(**changes: Any) -> list[dict[str, Any]]:
+    return [{**SITE, **changes}]
+
+
+def app(**changes: Any) -> list[dict[str, Any]]:
+    return [{**APP, **changes}]
+
+
+BAD: list[tuple[str, Any, str, list[str]]] = [
+    ("postgresql_roles", [{"name": "postgres"}], "[0].name", ['"postgres"', "reserved"]),
+    ("postgresql_roles", [{"name": "pg_monitor"}], "[0].name", ["reserved"]),
+    ("postgresql_roles", [{"name": "public"}], "[0].name", ["reserved"]),
+    ("postgresql_roles", [{"name": "r" * 64}], "[0].name", ["63 bytes"]),
+    ("postgresql_roles", [{"name": "a"}, {"name": "a"}], "[1].name", ["postgresql_roles[0].name", "already"]),
+    ("postgresql_roles", [{"name": "a", "password": CANARY}], "[0].password", ["less than 12"]),
+    ("postgresql_roles", [{"name": "a", "password": "changeme1234"}], "[0].password", ["placeholder"]),
+    ("postgresql_roles", [{"name": "a", "password": "change-me-please"}], "[0].password", ["placeholder"]),
+    ("postgresql_roles", [{"name": "a", "password": "secret-password"}], "[0].password", ["placeholder"]),
+    ("postgresql_roles", [{"name": "a", "password": "md5" + "0" * 32}], "[0].password", ["md5", "SCRAM-SHA-256"]),
+    ("postgresql_roles", [{"name": "a", "password": SCRAM[:-12]}], "[0].password", ["whole"]),
+    ("postgresql_roles", [{"name": "a", "password": f"{PASSWORD}\0"}], "[0].password", ["NUL"]),
+    ("postgresql_databases", [{"name": "template0"}], "[0].name", ["reserved"]),
+    ("postgresql_databases", [{"name": "d" * 64}], "[0].name", ["63 bytes"]),
+    ("postgresql_databases", [{"name": "my db"}], "[0].name", ["lower-case"]),
+    ("postgresql_databases", [{"name": "a"}, {"name": "a"}], "[1].name", ["already"]),
+    ("postgresql_version", "seventeen", "", ["two digits"]),
+    ("postgresql_memory_mb", 0, "", ["between 128"]),
+    ("redis_instances", redis(name="shop queue"), "[0].name", ["lower-case"]),
+    ("redis_instances", redis() + redis(port=6401), "[1].name", ["already"]),
+    ("redis_instances", redis() + redis(name="other"), "[1].port", ["redis_instances[0].port has this port"]),
+    ("redis_instances", redis(port=5432), "[0].port", ["PostgreSQL"]),
+    ("redis_instances", redis(port=80), "[0].port", ["between 1024"]),
+    ("redis_instances", redis(port="6400"), "[0].port", ["Write 6400 without quotes"]),
+    ("redis_instances", redis(maxmemory_mb=0), "[0].maxmemory_mb", ["between 8"]),
+    ("redis_instances", redis(maxmemory_mb=4096), "[0].maxmemory_mb", ["2048 MB"]),
+    ("redis_instances", redis(bind=["localhost"]), "[0].bind[0]", ["IP address"]),
+    ("redis_instances", redis(users=[]), "[0].users", ["nobody can log in"]),
+    ("redis_instances", redis(users=[{"name": "default", "password": PASSWORD}]), "[0].users[0].name", ["'default'"]),
+    ("redis_instances", redis(users=[{"name": "shop", "password": CANARY}]), "[0].users[0].password", ["less than 12"]),
+    ("nginx_sites", site(name="my shop"), "[0].name", ["lower-case"]),
+    ("nginx_sites", site(domains=["*.example.com"]), "[0].domains[0]", ["wildcard"]),
+    ("nginx_sites", site(domains=["https://x.y"]), "[0].domains[0]", ["scheme"]),
+    ("nginx_sites", site() + site(name="b"), "[1].domains[0]", ["nginx_sites[0].domains[0]", "already"]),
+    ("nginx_sites", site(upstream_socket="live.sock"), "[0].upstream_socket", ["not absolute"]),
+    ("nginx_sites", site(static=[{"url": "static", "dir": "/srv/x/static"}]), "[0].static[0].url", ["/static/"]),
+    ("nginx_sites", site(static=[{"url": "/static/", "dir": "/etc"}]), "[0].static[0].dir", ["of the system"]),
+    ("nginx_sites", site(timeout_seconds=0), "[0].timeout_seconds", ["between 1"]),
+    ("nginx_settings", {"gzip": "on; }"}, ".gzip", ["one directive per key"]),
+    ("nginx_settings", {"server {": "x"}, ".server {", ["name of a directive"]),
+    ("nginx_certificates_dir", "/etc", "", ["of the system"]),
+    ("gunicorn_apps", app(name="Shop"), "[0].name", ["lower-case"]),
+    ("gunicorn_apps", app() + app(), "[1].name", ["already"]),
+    ("gunicorn_apps", app(wsgi="shop"), "[0].wsgi", ["module:attribute"]),
+    ("gunicorn_apps", app(workers=0), "[0].workers", ["between 1 and 128"]),
+    ("gunicorn_apps", app(workers="4"), "[0].workers", ["Write 4 without quotes"]),
+    ("gunicorn_apps", app(timeout_seconds=60), "[0].graceful_timeout_seconds", ["60 or more"]),
+    ("gunicorn_apps", app(source={"path": "shop"}), "[0].source.path", ["not absolute"]),
+    ("gunicorn_apps", app(environment={"PATH": CANARY}), "[0].environment.PATH", ["Remove it"]),
+    ("gunicorn_apps", app(keep_releases=1), "[0].keep_releases", ["between 2"]),
+    ("gunicorn_apps", app(memory_mb=4096), "[0].memory_mb", ["2048 MB"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "path", "words"), BAD, ids=[f"{row[0]}{row[2]}-{number}" for number, row in enumerate(BAD)]
+)
+def test_bad_input(variable: str, value: Any, path: str, words: list[str]) -> None:
+    problems = check(variable, value)
+    found = " ".join(str(problem) for problem in problems.errors if problem.path == f"{variable}{path}")
+    assert found, f"nothing names {variable}{path}:\n{problems.message()}"
+    assert all(word in found for word in words), found
+    assert CANARY not in problems.message(), "a secret is shown"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("postgresql_roles", [{"name": "shop"}, {"name": "report", "password": PASSWORD}]),
+        ("postgresql_roles", [{"name": "shop", "password": SCRAM}]),
+        ("postgresql_roles", [{"name": "shop", "password": "q'u\"o %s $HOME {{ x }} #!"}]),
+        ("postgresql_databases", [{"name": "shop", "owner": "shop"}, {"name": "shop_archive", "owner": "shop"}]),
+        ("postgresql_version", "17"),
+        ("postgresql_version", ""),
+        ("redis_instances", redis()),
+        ("redis_instances", redis() + redis(name="shop-cache", port=6401, bind=["::1", "10.0.0.5"])),
+        ("nginx_sites", site(timeout_seconds=60, client_max_body_size_mb=100)),
+        ("nginx_settings", {"gzip": False, "keepalive_timeout": "65s", "add_header": 'X-A "b c"'}),
+        ("gunicorn_apps", app()),
+        ("gunicorn_apps", app(workers="auto", migration_lock_timeout_seconds=2.5)),
+        ("gunicorn_backlog", 2048),
+    ],
+)
+def test_good_input(variable: str, value: Any) -> None:
+    assert check(variable, value).errors == []
+
+
+def test_listening_everywhere_is_told() -> None:
+    problems = check("redis_instances", redis(bind=["0.0.0.0"]))
+    assert problems.errors == []
+    assert "every network" in str(problems.notes[0])
+
+
+def test_a_role_without_checks() -> None:
+    assert check_role("cli", {"cli_path": "/usr/local/bin/ringstand"}, {}).errors == []
