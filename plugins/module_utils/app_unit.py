@@ -28,6 +28,7 @@ class AppUnit:
 
     ``environment`` goes into the unit's properties, where ``systemctl show`` prints it: never a secret.
     ``environment_file`` is read by systemd as root. ``binds_to`` names a unit whose end also ends the command.
+    ``home_visible`` is for an app that lives below ``/home`` or ``/root``, which the sandbox hides otherwise.
     """
 
     name: str
@@ -41,6 +42,7 @@ class AppUnit:
     outbound_network: bool = True
     build: bool = False
     binds_to: str | None = None
+    home_visible: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list
         ("UMask", "0027"),
         *sandbox_directives(app.outbound_network, app.writable_paths, app.build),
     ]
+    if app.home_visible:
+        properties.append(("ProtectHome", "read-only"))
     if app.environment_file:
         properties.append(("EnvironmentFile", app.environment_file))
     if app.binds_to:

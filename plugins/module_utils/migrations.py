@@ -29,6 +29,7 @@ _BOOT = (
     "exec(compile(sent['program'], 'migration_runner', 'exec'), {'__name__': '__main__', 'REQUEST': sent['request']})"
 )
 _MARGIN_SECONDS = 60.0
+_EXCEPTION = re.compile(r"(\w+\.)*\w+(Error|Exception): |(\w+\.)+[A-Z]\w*: ")
 _UNIT_FAILURES = {  # exit statuses of systemd.exec(5)
     200: "its working directory is not accessible to its user",
     203: "the Python of its virtual environment cannot be executed",
@@ -176,16 +177,14 @@ def _parse(request: MigrationRequest, completed: Completed) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(completed.stdout.strip().rpartition("\n")[2])
         return found
     except ValueError:
-        tail = migration_runner.scrub(completed.stderr.strip(), request.database_url)[
-            -migration_runner.TAIL_CHARACTERS :
-        ]
+        tail = migration_runner.scrub(completed.stderr.strip(), request.database_url)
+    tail = tail[-migration_runner.TAIL_CHARACTERS :]
     if completed.timed_out:
         reason = f"it did not end within {request.timeout_seconds:.0f} s (timeout_seconds) and was killed"
     else:
         reason = _UNIT_FAILURES.get(completed.rc) or (tail.rpartition("\n")[2] or f"it ended with {completed.rc}")
-    raise MigrationError(
-        "failed", f"Failed to migrate {request.app}: {reason}", rc=completed.rc, output_tail=tail
-    )  # fmt: skip
+    message = f"Failed to migrate {request.app}: {reason}"
+    raise MigrationError("failed", message, rc=completed.rc, output_tail=tail)
 
 
 def _several_heads(request: MigrationRequest, found: dict[str, Any]) -> str:
@@ -266,12 +265,18 @@ def _failed(request: MigrationRequest, found: dict[str, Any]) -> str:
             f"{request.database_url_variable}?"
         )
     else:
-        cause = found["output_tail"].strip().rpartition("\n")[2] or f"the upgrade ended with {found['rc']}"
+        cause = _cause(found["output_tail"]) or f"the upgrade ended with {found['rc']}"
     if "invalid interpolation syntax" in cause:
         cause += " (env.py hands the URL to ConfigParser: replace('%', '%%') there, or use a URL-safe password)"
     stopped = f"stopped at revision {found['failed_revision']}; " if found["failed_revision"] else ""
     invalid = f"; invalid indexes: {', '.join(found['invalid_indexes'])}" if found["invalid_indexes"] else ""
     return f"{stopped}{cause}; {_where(found)}{invalid}"
+
+
+def _cause(output: str) -> str:
+    """The line of a traceback that names the exception: SQLAlchemy and the flask command print more after it."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _EXCEPTION.match(line)), lines[-1] if lines else "")
 
 
 def _where(found: dict[str, Any]) -> str:
