@@ -15,7 +15,8 @@ MIN_LENGTH = 12
 PLACEHOLDER = re.compile(
     r"(change|replace|fill|insert|put|set|your|my|the|a|some|enter|todo|fixme|example|sample|dummy|test|default|super"
     r"|secret|password|passwd|pass|key|token|value|here|me|this|it|in|to|with|placeholder|foo|bar|baz|dev|admin|root"
-    r"|production|random|generate|generated|please|12345678|123456|12345|1234|123|abc|abcdef|qwerty|letmein|[-_ <>{}\[\]()!.*xX0])+",
+    r"|production|random|generate|generated|please|12345678|123456|12345|1234|123|abc|abcdef|qwerty|letmein"
+    r"|[-_ <>{}\[\]()!.*xX0])+",
     re.IGNORECASE,
 )
 SCRAM_VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+")
