@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Facts about a host, read from files and a few short commands."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import commands
+from .errors import RingstandError
+from .firewall_state import read_firewall
+from .ssh_ports import ssh_client_address, ssh_ports
+
+_PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
+_LOCALE = re.compile(r"\.utf-?8", re.IGNORECASE)
+_FREE_SPACE_PATHS = ("/", "/var", "/srv")
+_MEBIBYTE = 1024 * 1024
+
+
+def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """All facts, and which of the packages are missing.
+
+    A package is a name with an optional ``:architecture`` and ``=version`` (``*`` allowed in it), or several joined by
+    ``|``, of which one is enough; the first one is then what is missing.
+    Raises RingstandError for a package name that cannot be one.
+    """
+    wanted = [parse_package(package) for package in packages]
+    release = read_os_release()
+    installed = installed_packages(["systemd", "dpkg", *(one["name"] for choices in wanted for one in choices)])
+    facts = {
+        "os_id": release.get("ID", ""),
+        "os_version": release.get("VERSION_ID", ""),
+        "os_codename": release.get("VERSION_CODENAME", ""),
+        "architecture": next(iter(installed.get("dpkg", {})), os.uname().machine),
+        "systemd_version": _systemd_version(installed),
+        "container": _read("/run/systemd/container").strip(),
+        "memory_mb": memory_mb(),
+        "cpu_count": cpu_count(),
+        "free_mb": {path: free_mb(path) for path in _FREE_SPACE_PATHS},
+        "ssh_ports": ssh_ports(),
+        "ssh_client": ssh_client_address(),
+        "timezone": timezone(),
+        "timezone_file_path": "/etc/timezone" if os.path.exists("/etc/timezone") else "",
+        "locales": locales(),
+        "locale_file_path": os.path.realpath("/etc/default/locale"),
+        "firewall": read_firewall(),
+        # What apt itself looks at before it says "dpkg was interrupted".
+        "dpkg_interrupted": any(name.isdigit() for name in _list("/var/lib/dpkg/updates")),
+    }
+    missing = [choices[0]["text"] for choices in wanted if not any(is_installed(one, installed) for one in choices)]
+    return facts, missing
+
+
+def read_os_release(text: str | None = None) -> dict[str, str]:
+    """os-release(5) as a dictionary."""
+    found = {}
+    for line in (_read("/etc/os-release") or _read("/usr/lib/os-release") if text is None else text).splitlines():
+        name, separator, value = line.strip().partition("=")
+        if separator and not name.startswith("#"):
+            try:
+                found[name] = "".join(shlex.split(value))
+            except ValueError:
+                found[name] = value.strip("\"'")
+    return found
+
+
+def parse_package(text: str) -> list[dict[str, str]]:
+    """The alternatives of one entry of a package list, each with name, architecture, version and text."""
+    choices = []
+    for choice in text.split("|"):
+        match = _PACKAGE.fullmatch(choice.strip())
+        if not match:
+            raise RingstandError(
+                f"Failed to check packages: {choice.strip()!r} is not a package such as 'nginx' or 'nginx=1.26*'"
+            )
+        choices.append({**{key: value or "" for key, value in match.groupdict().items()}, "text": choice.strip()})
+    return choices
+
+
+def installed_packages(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Versions of the installed ones by name and architecture, from one query."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}\t${Package}\t${Architecture}\t${Version}\n"]
+    result = commands.run([*query, *sorted(set(names))])  # ends with 1 when it does not know a package
+    if result.rc not in (0, 1):
+        raise RingstandError(
+            f"Failed to read package states: {result.stderr.strip()}", rc=result.rc, stderr=result.stderr
+        )
+    found: dict[str, dict[str, str]] = {}
+    for line in result.stdout.splitlines():
+        status, name, architecture, version = line.split("\t")
+        if status == "installed":
+            found.setdefault(name, {})[architecture] = version
+    return found
+
+
+def is_installed(package: Mapping[str, str], installed: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether a parsed package is among the installed ones."""
+    return any(
+        package["architecture"] in ("", architecture) and fnmatch.fnmatchcase(version, package["version"] or "*")
+        for architecture, version in installed.get(package["name"], {}).items()
+    )
+
+
+def _systemd_version(installed: Mapping[str, Mapping[str, str]]) -> int | None:
+    """Of a systemd that runs this host; None when something else does."""
+    match = re.match(r"(?:\d+:)?(\d+)", next(iter(installed.get("systemd", {}).values()), ""))
+    return int(match.group(1)) if match and os.path.isdir("/run/systemd/system") else None
+
+
+def memory_mb() -> int:
+    """Memory in MiB that this host may use: what it has, or the limit of its container."""
+    match = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    sizes = [int(match.group(1)) * 1024] if match else []
+    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    sizes += [int(limit)] if limit.isdigit() else []
+    return min(sizes, default=0) // _MEBIBYTE
+
+
+def cpu_count() -> int:
+    """Processors that this host may use: those it sees, or the quota of its container, rounded up."""
+    count = len(os.sched_getaffinity(0))
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        count = min(count, -(-int(quota) // int(period)))
+    return max(count, 1)
+
+
+def free_mb(path: str) -> int:
+    """MiB free for unprivileged users on the file system on which the path is, or will be."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize // _MEBIBYTE
+
+
+def timezone() -> str:
+    """The name of the time zone; empty when /etc/localtime does not tell."""
+    try:
+        return os.readlink("/etc/localtime").partition("/zoneinfo/")[2]
+    except OSError:
+        return ""
+
+
+def locales() -> list[str]:
+    """The locales that programs can use, with UTF-8 spelt as in LANG."""
+    return sorted({_LOCALE.sub(".UTF-8", name) for name in commands.run(["locale", "-a"]).stdout.split()})
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def _list(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []

@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: Read what the roles need to know about a host
+version_added: 1.0.0
+author:
+  - ringstand contributors (@ringstand)
+description:
+  - Reads operating system, size, SSH ports, time zone, locales and firewall in one call of about a tenth of a second.
+  - Tells which packages are missing, so that nothing needs to be asked of the package manager when none is.
+options:
+  packages:
+    description: Names of packages, as in V(nginx), V(nginx=1.26*) or V(libc6:i386). Several joined by V( | ) mean that
+      one of them is enough.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: Changes nothing in any mode.
+    support: none
+  idempotent:
+    description: Changes nothing.
+    support: full
+notes:
+  - Ports of SSH and rules of the firewall are only complete when it runs as root.
+"""
+
+EXAMPLES = r"""
+- name: Read the facts
+  ringstand.flask.host_facts:
+    packages: [nginx, systemd-timesyncd | chrony]
+  register: host
+
+- name: Say what is missing
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts.ringstand.os_id }} lacks {{ host.missing_packages | join(', ') }}"
+"""
+
+RETURN = r"""
+missing_packages:
+  description: Those of O(packages) that are not installed; of several joined by V( | ) the first one.
+  returned: success
+  type: list
+  elements: str
+  sample: [nginx]
+ansible_facts:
+  description: The facts.
+  returned: success
+  type: dict
+  contains:
+    ringstand:
+      description: All facts of this module.
+      returned: success
+      type: dict
+      contains:
+        os_id:
+          description: Distribution, from os-release.
+          type: str
+          sample: debian
+        os_version:
+          description: Its version.
+          type: str
+          sample: "13"
+        os_codename:
+          description: Name of the version.
+          type: str
+          sample: trixie
+        architecture:
+          description: Architecture as Debian names it.
+          type: str
+          sample: amd64
+        systemd_version:
+          description: Main version of systemd, or null when the host was not booted with it.
+          type: int
+          sample: 257
+        container:
+          description: Kind of container that the host is, or empty.
+          type: str
+          sample: lxc
+        memory_mb:
+          description: MiB of memory that the host may use.
+          type: int
+          sample: 3915
+        cpu_count:
+          description: Processors that the host may use.
+          type: int
+          sample: 2
+        free_mb:
+          description: MiB free where V(/), V(/var) and V(/srv) are.
+          type: dict
+          sample: {"/": 18000, "/var": 18000, "/srv": 90000}
+        ssh_ports:
+          description: Ports on which an SSH server listens, will listen after a restart, or was reached just now.
+          type: list
+          elements: int
+          sample: [22]
+        ssh_client:
+          description: Address from which the run came over SSH, or empty.
+          type: str
+          sample: 192.0.2.7
+        timezone:
+          description: Name of the time zone, or empty when unknown.
+          type: str
+          sample: Etc/UTC
+        timezone_file_path:
+          description: File that also names the time zone, or empty where the distribution has none.
+          type: str
+          sample: /etc/timezone
+        locales:
+          description: Locales that programs can use.
+          type: list
+          elements: str
+          sample: [C, C.UTF-8, POSIX]
+        locale_file_path:
+          description: File with the default locale.
+          type: str
+          sample: /etc/default/locale
+        firewall:
+          description: State of ufw.
+          type: dict
+          sample: {"installed": true, "enabled": true, "active": true, "ipv6": true, "incoming": "deny", "rules": []}
+        dpkg_interrupted:
+          description: Whether C(dpkg --configure -a) has to be run before packages can be installed.
+          type: bool
+          sample: false
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ringstand.flask.plugins.module_utils import host
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}},
+        supports_check_mode=True,
+    )
+    try:
+        facts, missing = host.gather(module.params["packages"])
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+    module.exit_json(changed=False, ansible_facts={"ringstand": facts}, missing_packages=missing)
+
+
+if __name__ == "__main__":
+    main()
