@@ -87,7 +87,7 @@ def up(name: str, distribution: str, from_image: str | None, publish: list[str])
         make_key()
         host = existing or create(name, distribution, base, publish)
         if host.state != "running":
-            run(podman("start", host.container), f"start {name}")
+            start(host, remove_on_failure=existing is None)
     wait_until_booted(host)
     admit(host)
     return host
@@ -104,6 +104,16 @@ def create(name: str, distribution: str, base: str, publish: list[str]) -> Host:
                      *(f"--publish={ports}" for ports in publish), base, "/sbin/init")
     run(command, f"create the test host {name}")
     return Host(name, address, distribution, base, publish, "created")
+
+
+def start(host: Host, remove_on_failure: bool) -> None:
+    """Start the container. A new one that cannot start, because a port is taken, is not left behind."""
+    try:
+        run(podman("start", host.container), f"start {host.name}")
+    except HostError:
+        if remove_on_failure:
+            run(podman("rm", "--force", host.container), f"remove {host.name}")
+        raise
 
 
 def free_address() -> str:

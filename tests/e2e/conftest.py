@@ -1,0 +1,152 @@
+"""One host for all tests here. The first run is made as talkative as it can be, with secrets planted; the second is
+made as users make it, with its remote calls counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import host as test_hosts
+import pytest
+import yaml
+from probe import Answer, ask
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HOST = "e2e"
+NAME = "shop.example.com"
+DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION", "debian-13")
+
+
+class Unsafe(str):
+    """A value that Ansible must take verbatim."""
+
+
+yaml.SafeDumper.add_representer(Unsafe, lambda dumper, value: dumper.represent_scalar("!unsafe", str(value)))
+
+
+@dataclass
+class Run:
+    output: str
+    seconds: float
+    calls: list[str]
+    code: int
+
+    def recap(self, word: str) -> int:
+        return int(re.search(rf"{HOST} .*\b{word}=(\d+)", self.output)[1])
+
+
+@dataclass
+class Site:
+    """A converged host, and what was seen while it became one."""
+
+    address: str
+    inventory: Path
+    planted: dict[str, str]
+    work: Path
+    first: Run | None = None
+    second: Run | None = None
+    commands_seen: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def play(self, *arguments: str, playbook: str = str(CHECKOUT / "site.yml"), config: str | None = None,
+             cwd: Path = CHECKOUT, environment: dict[str, str] | None = None) -> Run:
+        calls = self.work / f"calls-{secrets.token_hex(4)}"
+        calls.touch()
+        counted = {**os.environ, "ANSIBLE_SSH_EXECUTABLE": str(Path(__file__).parent / "counting_ssh"),
+                   "COUNTING_SSH_LOG": str(calls), "ANSIBLE_CONFIG": config or str(CHECKOUT / "ansible.cfg"),
+                   "ANSIBLE_NOCOLOR": "1", **(environment or {})}
+        counted.pop("ANSIBLE_FORCE_COLOR", None)
+        started = time.monotonic()
+        done = subprocess.run(["ansible-playbook", "-i", str(self.inventory), playbook, *arguments], cwd=cwd, text=True,
+                              env=counted, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
+        return Run(done.stdout, time.monotonic() - started, calls.read_text().splitlines(), done.returncode)
+
+    def root(self, command: str, stdin: str = "") -> str:
+        """What a command says as root on the host; it may fail."""
+        argv = [*test_hosts.ssh_command(test_hosts.find(HOST)), f"sudo sh -c {quote(command)}"]
+        return subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False).stdout
+
+    def ask(self, path: str) -> Answer:
+        return ask(self.address, NAME, path)
+
+
+def quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def plant() -> dict[str, str]:
+    """Secrets that users may have, recognisable anywhere; with characters that shells, files and templates mistake."""
+    def canary(name: str) -> str:
+        return f"canary-{name}-{secrets.token_hex(12)}"
+
+    return {"secret_key": canary("key"), "redis_password": canary("redis"),
+            "MAIL_PASSWORD": canary("mail") + "-%s$HOME'\"\\ #{{ x }}!"}
+
+
+def write_inventory(path: Path, planted: dict[str, str]) -> None:
+    inventory = test_hosts.inventory([HOST])
+    inventory["all"]["vars"] = {"flask_apps": {"shop": {
+        "domains": [NAME],
+        "source": {"path": str(CHECKOUT / "examples" / "shop")},
+        "wsgi": "shop:create_app()",
+        "static": {"url": "/static/", "dir": "shop/static"},
+        "health": {"path": "/health/ready"},
+        "secret_key": planted["secret_key"],
+        "redis_password": planted["redis_password"],
+        "environment": {"MAIL_PASSWORD": Unsafe(planted["MAIL_PASSWORD"])},
+    }}}
+    path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+
+
+SAMPLER = """
+import glob, os, time
+seen = set()
+open("/run/sampling", "w").close()
+while os.path.exists("/run/sampling"):
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            seen.add(open(path, "rb").read())
+        except OSError:
+            pass
+    time.sleep(0.01)
+open("/run/sampled", "wb").write(b"\\n".join(seen).replace(b"\\0", b" "))
+"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    test_hosts.remove([HOST])
+    started = test_hosts.up(HOST, DISTRIBUTION, None, [])
+    work = tmp_path_factory.mktemp("site")
+    made = Site(started.address, work / "hosts.yml", plant(), work)
+    write_inventory(made.inventory, made.planted)
+    try:
+        made.root("systemd-run --quiet --unit=sampler python3 -c \"$(cat)\"", stdin=SAMPLER)
+        made.first = made.play("-vvv", "--diff")
+        made.root("rm /run/sampling; sleep 1")
+        made.commands_seen = made.root("cat /run/sampled")
+        assert made.first.code == 0, made.first.output[-6000:]
+        made.second = made.play()
+        record(made)
+        yield made
+    finally:
+        if not os.environ.get("E2E_KEEP_HOST"):
+            test_hosts.remove([HOST])
+
+
+def record(site: Site) -> None:
+    """Keep the figures where a later change can be compared with them."""
+    path = CHECKOUT / ".cache" / "test" / "site-figures.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({
+        "distribution": DISTRIBUTION,
+        "first": {"seconds": round(site.first.seconds, 1), "calls": len(site.first.calls)},
+        "second": {"seconds": round(site.second.seconds, 1), "calls": len(site.second.calls)},
+    }, indent=2) + "\n")

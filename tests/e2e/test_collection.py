@@ -1,0 +1,49 @@
+"""The built collection, installed somewhere else, does what the checkout does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+
+import pytest
+from conftest import CHECKOUT
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    output = tmp_path_factory.mktemp("build")
+    subprocess.run(["ansible-galaxy", "collection", "build", str(CHECKOUT), "--output-path", str(output)], check=True,
+                   capture_output=True, text=True)
+    return next(output.glob("ringstand-flask-*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def installed(artifact, tmp_path_factory):
+    path = tmp_path_factory.mktemp("installed")
+    subprocess.run(["ansible-galaxy", "collection", "install", str(artifact), "--collections-path", str(path),
+                    "--no-deps", "--offline"], check=True, capture_output=True, text=True, cwd=path,
+                   env={**os.environ, "ANSIBLE_CONFIG": "/dev/null"})
+    return path
+
+
+def test_it_carries_no_development_files(artifact):
+    with tarfile.open(artifact) as archive:
+        top = {name.split("/")[0] for name in archive.getnames()}
+    assert {"playbooks", "plugins", "roles", "meta", "README.md", "LICENSE"} <= top
+    assert not {name for name in top if name.startswith(".")} | top & {"tests", "molecule", "bin", "ansible.cfg"}
+
+
+def test_its_playbook_runs_by_name(site, installed, tmp_path):
+    run = site.play(playbook="ringstand.flask.site", cwd=tmp_path, config="/dev/null",
+                    environment={"ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_HOST_KEY_CHECKING": "true"})
+    assert run.code == 0, run.output[-4000:]
+    assert run.recap("changed") == 0
+
+
+def test_its_documentation_is_readable(installed):
+    modules = [path.stem for path in (installed / "ansible_collections/ringstand/flask/plugins/modules").glob("*.py")]
+    done = subprocess.run(["ansible-doc", "--type", "module", *(f"ringstand.flask.{name}" for name in modules)],
+                          env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_CONFIG": "/dev/null"},
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

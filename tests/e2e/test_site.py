@@ -1,0 +1,85 @@
+"""What a site promises: it answers, a second run is quick and changes nothing, and its secrets stay secret."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import host as test_hosts
+from conftest import HOST
+
+MOST_CALLS = 25
+# A third of what a mix of well-known roles needs for the same second run (34 to 39 s).
+MOST_SECONDS = 13
+
+
+def test_ready(site):
+    answer = site.ask("/health/ready")
+    assert answer.status == 200
+    assert json.loads(answer.body)["status"] == "ok"
+
+
+def test_a_second_run_changes_nothing(site):
+    assert site.second.code == 0
+    assert site.second.recap("changed") == 0
+    assert site.second.recap("failed") == 0
+
+
+def test_a_second_run_needs_few_calls(site):
+    assert len(site.second.calls) <= MOST_CALLS, "\n".join(call[-200:] for call in site.second.calls)
+
+
+def test_a_second_run_is_quick(site):
+    assert min(site.second.seconds, site.play().seconds) <= MOST_SECONDS
+
+
+def test_check_mode_predicts_no_change(site):
+    run = site.play("--check", "--diff")
+    assert run.code == 0, run.output[-4000:]
+    assert run.recap("changed") == 0, run.output[-4000:]
+
+
+def test_secrets_reach_the_app_verbatim(site):
+    environment = site.root("cat /proc/$(pgrep -o -u shop gunicorn)/environ").split("\0")
+    assert f"MAIL_PASSWORD={site.planted['MAIL_PASSWORD']}" in environment
+    assert f"SECRET_KEY={site.planted['secret_key']}" in environment
+
+
+def leaked(site, text):
+    """Which planted secrets are in a text; their beginnings are enough to know them by."""
+    return [name for name, value in site.planted.items() if value[:30] in text]
+
+
+def test_no_secret_in_the_output(site):
+    assert "PLAY RECAP" in site.first.output
+    assert leaked(site, site.first.output) == []
+
+
+def test_no_secret_in_a_command_line(site):
+    assert "gunicorn" in site.commands_seen  # the sampler saw something
+    assert leaked(site, site.commands_seen) == []
+
+
+def test_no_secret_in_the_journal(site):
+    journal = site.root("journalctl --output=export --no-pager")
+    assert "ringstand" in journal
+    assert leaked(site, journal) == []
+
+
+def test_no_secret_in_a_file_that_everybody_reads(site):
+    patterns = "\n".join(value[:30] for value in site.planted.values())
+    places = "/etc /home /opt /run /srv /tmp /usr/local /var"
+    search = "setpriv --reuid=nobody --regid=nogroup --clear-groups grep -rlsF --devices=skip -f /dev/fd/3"
+    found = site.root(f"cat > /root/patterns; exec 3</root/patterns; {search} {places}; rm /root/patterns", patterns)
+    assert found == ""
+    everywhere = site.root(f"cat > /root/patterns; grep -rlsF -f /root/patterns {places}; rm /root/patterns", patterns)
+    assert "/etc/ringstand/environment/shop.env" in everywhere  # the search finds what is there
+
+
+def test_visits_keep_counting_over_a_restart(site):
+    def visits():
+        return int(re.search(r'id="visits-database">(\d+)<', site.ask("/").body.decode())[1])
+
+    before = visits()
+    test_hosts.restart(HOST)
+    assert visits() == before + 1
