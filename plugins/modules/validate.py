@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: validate
 short_description: Checks the variables before anything is changed
 version_added: 1.0.0
-author: ringstand contributors (https://github.com/ringstand)
+author: ringstand contributors (@ringstand)
 description:
   - Checks what types alone cannot, such as names, domains, ports, paths, secrets, sizes and how they fit together.
   - Fails with all problems at once. Each names the variable, quotes its value unless that may be secret, and says what

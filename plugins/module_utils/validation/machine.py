@@ -9,6 +9,7 @@ from typing import Any
 
 from ..apps import REDIS_MAXMEMORY_MB, REDIS_PURPOSES, redis_port
 from .problems import Problems, join
+from .schema import is_integer
 
 # What a host of ours may listen on already.
 TAKEN_PORTS = {5432: "PostgreSQL", 6379: "the instance that the package brings"}
@@ -36,7 +37,7 @@ def check_memory(sizes: list[tuple[str, Any]], memory_mb: int | None, problems: 
         return
     total = 0
     for path, size in sizes:
-        if type(size) is not int:
+        if not is_integer(size):
             continue
         total += size
         if size >= memory_mb:
@@ -49,14 +50,14 @@ def check_memory(sizes: list[tuple[str, Any]], memory_mb: int | None, problems: 
 
 def check_connections(apps: Mapping[str, Any], max_connections: Any, problems: Problems) -> None:
     """Each thread of each worker may hold a connection of the local database; ``auto`` is within the limit."""
-    limit = max_connections if type(max_connections) is int else MAX_CONNECTIONS
+    limit = max_connections if is_integer(max_connections) else MAX_CONNECTIONS
     for name, app in apps.items():
         workers, threads = app.get("workers"), app.get("threads")
         local = app.get("database") is not False and not app.get("database_url")
-        if not local or type(workers) is not int:
+        if not local or not is_integer(workers):
             continue
         default = 4 if app.get("worker_class", "gthread") == "gthread" else 1
-        needed = workers * (threads if type(threads) is int else default)
+        needed = workers * (threads if is_integer(threads) else default)
         if needed > limit - RESERVED_CONNECTIONS:
             rule = f"workers × threads need {needed} connections, but PostgreSQL allows {limit - RESERVED_CONNECTIONS}"
             remedy = "Lower workers or threads, or raise max_connections in postgresql_settings"
@@ -73,7 +74,7 @@ def redis_of(apps: Mapping[str, Any]) -> list[tuple[str, int, bool, Any]]:
             settings = given[purpose] if isinstance(given[purpose], dict) else {}
             port: Any = settings.get("port")
             path = join(join(join("flask_apps", name), "redis"), purpose)
-            known = type(port) is int
+            known = is_integer(port)
             size = settings.get("maxmemory_mb", REDIS_MAXMEMORY_MB)
             found.append((join(path, "port"), port if known else redis_port(name, purpose), known, size))
     return found

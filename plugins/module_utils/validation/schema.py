@@ -34,6 +34,11 @@ class Field:
     secret: bool = False
 
 
+def is_integer(value: Any) -> bool:
+    """True for an integer; true and false are none, although Python says so."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _has_type(value: Any, types: tuple[type, ...]) -> bool:
     # bool is a subclass of int; "true" is no number here.
     return type(value) in types
