@@ -183,8 +183,12 @@ def _attempt(check: HealthCheck, result: HealthResult, deadline: float) -> str |
     try:
         answer = _ask(check, min(deadline, started + check.request_timeout_seconds))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        timed_out = isinstance(error, (socket.timeout, TimeoutError))
-        result.exception = "no complete answer in time" if timed_out else f"{type(error).__name__}: {error}"
+        if isinstance(error, (socket.timeout, TimeoutError)):
+            if result.reason and deadline < started + check.request_timeout_seconds:
+                return result.reason  # the total cut this attempt short: what was seen before tells more
+            result.exception = "no complete answer in time"
+        else:
+            result.exception = f"{type(error).__name__}: {error}"
         return result.exception
     result.latencies_ms = [*result.latencies_ms, round((time.monotonic() - started) * 1000, 1)][-KEPT_LATENCIES:]
     result.status, result.server = answer.status, answer.server
