@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What differs between a PostgreSQL cluster and what is wanted of it: read in one query per database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .errors import RingstandError
+from .postgresql_cluster import DROP_IN, Cluster
+from .scram import matches
+
+# The options of ALTER ROLE and the column of pg_authid that each one sets. A role has LOGIN unless it is refused.
+ATTRIBUTES = {
+    "superuser": "rolsuper",
+    "createdb": "rolcreatedb",
+    "createrole": "rolcreaterole",
+    "replication": "rolreplication",
+    "bypassrls": "rolbypassrls",
+}
+# From this version on, the schema public belongs to the database's owner from the start and PUBLIC cannot create in it.
+SAFE_SCHEMA_VERSION = 15
+
+SERVER_SQL = """
+SELECT json_build_object(
+  'checksums', current_setting('data_checksums') = 'on',
+  'loaded_at', extract(epoch FROM pg_conf_load_time()),
+  'files', (SELECT json_agg(DISTINCT path) FROM (
+      SELECT setting FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'ident_file')
+      UNION SELECT sourcefile FROM pg_file_settings) AS f (path)),
+  'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  'file_errors', (SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'line', sourceline,
+      'error', error)), '[]') FROM pg_file_settings WHERE error IS NOT NULL AND (name IS NULL
+      OR name NOT IN (SELECT name FROM pg_settings WHERE context IN ('postmaster', 'internal')))),
+  'hba', (SELECT coalesce(json_agg(json_build_object('line', line_number, 'type', type, 'database', database,
+      'user', user_name, 'method', auth_method, 'error', error) ORDER BY line_number), '[]') FROM pg_hba_file_rules),
+  'sources', (SELECT coalesce(json_object_agg(name, sourcefile), '{}') FROM pg_settings
+      WHERE sourcefile IS NOT NULL AND name IN (%(settings)s)),
+  'roles', (SELECT coalesce(json_object_agg(rolname, to_json(r)), '{}') FROM pg_authid r
+      WHERE rolname IN (%(roles)s)),
+  'databases', (SELECT coalesce(json_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba),
+      'encoding', pg_encoding_to_char(encoding),
+      'public', has_database_privilege('public', oid, 'CONNECT') OR has_database_privilege('public', oid, 'TEMP'))),
+      '{}') FROM pg_database WHERE datname IN (%(databases)s)),
+  'available', (SELECT coalesce(json_agg(name), '[]') FROM pg_available_extensions WHERE name IN (%(extensions)s)))
+"""
+
+DATABASE_SQL = """
+SELECT json_build_object(
+  'extensions', (SELECT coalesce(json_agg(extname), '[]') FROM pg_extension),
+  'schema_public', (SELECT has_schema_privilege('public', oid, 'CREATE')
+        OR pg_get_userbyid(nspowner) NOT IN ('pg_database_owner', %(owner)s)
+      FROM pg_namespace WHERE nspname = 'public'))
+"""
+
+
+def literals(values: Iterable[str]) -> str:
+    """Values as a list of SQL literals, never empty (NULL equals nothing)."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
+
+
+def read(cluster: Cluster, settings: Sequence[str], roles: Sequence[Any], databases: Sequence[Any]) -> dict[str, Any]:
+    """Everything that :func:`compare` needs, from one query and one more per existing database."""
+    server = cluster.query(
+        SERVER_SQL
+        % {
+            "settings": literals(settings),
+            "roles": literals(role["name"] for role in roles),
+            "databases": literals(database["name"] for database in databases),
+            "extensions": literals({name for database in databases for name in database["extensions"]}),
+        }
+    )
+    for database in databases:
+        if database["name"] in server["databases"]:
+            sql = DATABASE_SQL % {"owner": literals([database["owner"]])}
+            server["databases"][database["name"]].update(cluster.query(sql, database["name"]))
+    return server
+
+
+def reload_needed(files: Iterable[str], config_dir: str, loaded_at: float) -> bool:
+    """Whether a configuration file, or the list of drop-in files, changed after the server loaded them."""
+    for path in [*files, os.path.join(config_dir, os.path.dirname(DROP_IN))]:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            continue
+        if max(status.st_mtime, status.st_ctime) > loaded_at:
+            return True
+    return False
+
+
+def role_flags(wanted: Mapping[str, Any]) -> str:
+    """A role's attributes as CREATE ROLE and ALTER ROLE take them, those it must not have included."""
+    flags = [name if name in wanted["attributes"] else f"no{name}" for name in ATTRIBUTES]
+    return ",".join(["login", *flags]).upper()
+
+
+def role_differs(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
+    """Whether a role is missing, has other attributes, or has another password than a wanted one."""
+    if found is None or not found["rolcanlogin"]:
+        return True
+    if any(found[column] != (name in wanted["attributes"]) for name, column in ATTRIBUTES.items()):
+        return True
+    return bool(wanted.get("password")) and not matches(wanted["password"], found["rolpassword"])
+
+
+def local_method(rules: Sequence[Mapping[str, Any]], database: str, role: str) -> str | None:
+    """The authentication method of the first pg_hba.conf rule for a role on the socket.
+
+    None when no rule fits, or when one decides that cannot be judged here (group membership, expressions).
+    """
+    for rule in rules:
+        if rule["type"] != "local":
+            continue
+        names = [*rule["database"], *rule["user"]]
+        if any(name.startswith(("+", "/")) or name in ("samerole", "samegroup") for name in names):
+            return None
+        fits_database = {"all", database} | ({"sameuser"} if database == role else set())
+        if fits_database & set(rule["database"]) and {"all", role} & set(rule["user"]):
+            return str(rule["method"])
+    return None
+
+
+def _warnings(
+    cluster: Cluster, server: Mapping[str, Any], stale: bool, roles: Sequence[Any], databases: Sequence[Any]
+) -> list[str]:
+    found = []
+    if not server["checksums"]:
+        found.append(
+            f"The cluster {cluster} exists without data checksums. They can be added while it is stopped: "
+            f"pg_checksums --enable -D {cluster.data_dir}, run as {cluster.owner}"
+        )
+    if server["pending_restart"] and not stale:
+        found.append(
+            f"The cluster {cluster} takes {', '.join(server['pending_restart'])} only after a restart: set "
+            f"postgresql_restart_enabled to true for one run, or run systemctl restart {cluster.unit}"
+        )
+    own = os.path.join(cluster.config_dir, DROP_IN)
+    for name, source in sorted(server["sources"].items()):
+        if source != own and not stale:
+            found.append(f"The setting {name} of the cluster {cluster} is ruled by {source}: remove it there")
+    without_password = {role["name"] for role in roles if not role.get("password")}
+    for database in databases:
+        state = server["databases"].get(database["name"])
+        if state and state["encoding"] != "UTF8":
+            found.append(f"The database {database['name']} is encoded in {state['encoding']}, not UTF8: it stays so")
+        method = local_method(server["hba"], database["name"], database["owner"])
+        if database["owner"] in without_password and method not in (None, "peer"):
+            found.append(
+                f"The role {database['owner']} has no password, but pg_hba.conf wants {method} for it on the socket: "
+                f'put "local {database["name"]} {database["owner"]} peer" above that rule'
+            )
+    return found
+
+
+def _check(cluster: Cluster, server: Mapping[str, Any], databases: Sequence[Any]) -> None:
+    # An error in the role's own drop-in file is left to the role: it writes the file anew.
+    errors = [
+        f"{error['file']} line {error['line']}: {error['error']}"
+        for error in server["file_errors"]
+        if error["file"] != os.path.join(cluster.config_dir, DROP_IN)
+    ]
+    errors += [f"pg_hba.conf line {rule['line']}: {rule['error']}" for rule in server["hba"] if rule["error"]]
+    if errors:
+        raise RingstandError(f"Failed to load the configuration of the cluster {cluster}: {'; '.join(errors)}")
+    for database in databases:
+        installed = (server["databases"].get(database["name"]) or {}).get("extensions", [])
+        for name in database["extensions"]:
+            if name not in server["available"] and name not in installed:
+                raise RingstandError(
+                    f"Failed to plan the database {database['name']}: PostgreSQL {cluster.version} has no extension "
+                    f"{name!r}. Add the package that ships it to postgresql_extra_packages, or correct the name"
+                )
+
+
+def compare(
+    cluster: Cluster, server: Mapping[str, Any], roles: Sequence[Any], databases: Sequence[Any]
+) -> dict[str, Any]:
+    """What has to change, as lists of names; a missing database is judged as a new one will be.
+
+    Raises :class:`RingstandError` for configuration files that the server refuses and for unknown extensions.
+    """
+    _check(cluster, server, databases)
+    stale = reload_needed(server["files"], cluster.config_dir, server["loaded_at"])
+    schema_public = float(cluster.version) < SAFE_SCHEMA_VERSION
+    fresh: dict[str, Any] = {"owner": None, "public": True, "extensions": [], "schema_public": schema_public}
+    states = [(database, server["databases"].get(database["name"], fresh)) for database in databases]
+    return {
+        "reload_needed": stale,
+        "pending_restart": server["pending_restart"],
+        "data_checksums": server["checksums"],
+        "roles": [
+            {"name": role["name"], "flags": role_flags(role)}
+            for role in roles
+            if role_differs(role, server["roles"].get(role["name"]))
+        ],
+        "databases": [database["name"] for database, state in states if state["owner"] != database["owner"]],
+        "missing_databases": [database["name"] for database, state in states if state is fresh],
+        "public_databases": [database["name"] for database, state in states if state["public"]],
+        "public_schemas": [database["name"] for database, state in states if state["schema_public"]],
+        "extensions": [
+            {"database": database["name"], "name": name}
+            for database, state in states
+            for name in database["extensions"]
+            if name not in state["extensions"]
+        ],
+        "warnings": _warnings(cluster, server, stale, roles, databases),
+    }

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Settings of a PostgreSQL server that follow from the machine, and how a value is written in postgresql.conf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import RingstandError
+
+MEMORY_MB_MIN = 128
+PARALLEL_CPUS_MIN = 4
+DEFAULT_WORKER_PROCESSES = 8
+
+
+def steady(memory_mb: int) -> int:
+    """A size rounded down to four significant bits.
+
+    A new kernel reports a few MB more or less; the settings, of which some need a restart, must not follow that.
+    """
+    step = 1 << max(0, memory_mb.bit_length() - 4)
+    return memory_mb // step * step
+
+
+def sized_settings(memory_mb: int, cpu_count: int, max_connections: int) -> dict[str, Any]:
+    """Memory and parallelism settings for a server that may use ``memory_mb`` MB.
+
+    The formulas are those of pgtune for its type "web" on SSD
+    (github.com/le0pard/pgtune, src/features/configuration/configurationSlice.js, 01bb644), but maintenance memory,
+    which every autovacuum worker may take, ends at 2 GB. Below 4 CPUs the server's own parallelism stays.
+
+    Raises :class:`RingstandError` for a size that PostgreSQL cannot work in.
+    """
+    if memory_mb < MEMORY_MB_MIN:
+        raise RingstandError(
+            f"Failed to size PostgreSQL: postgresql_memory_mb is {memory_mb}; give it {MEMORY_MB_MIN} or more"
+        )
+    if cpu_count < 1 or max_connections < 1:
+        raise RingstandError(
+            f"Failed to size PostgreSQL: {cpu_count} CPUs and postgresql_max_connections of {max_connections}; "
+            "both must be 1 or more"
+        )
+    memory_mb = steady(memory_mb)
+    shared_buffers_mb = memory_mb // 4
+    worker_processes = cpu_count if cpu_count >= PARALLEL_CPUS_MIN else DEFAULT_WORKER_PROCESSES
+    # Each connection may run several sorts or hashes at once; three is pgtune's guess.
+    work_mem_kb = (memory_mb - shared_buffers_mb) * 1024 // ((max_connections + worker_processes) * 3)
+    settings = {
+        "max_connections": max_connections,
+        "shared_buffers": f"{shared_buffers_mb}MB",
+        "effective_cache_size": f"{memory_mb * 3 // 4}MB",
+        "maintenance_work_mem": f"{min(memory_mb // 16, 2048)}MB",
+        "work_mem": f"{max(work_mem_kb, 4096)}kB",
+        "checkpoint_completion_target": 0.9,
+        "min_wal_size": "1GB",
+        "max_wal_size": "4GB",
+        "random_page_cost": 1.1,
+        "effective_io_concurrency": 200,
+        "jit": False,
+    }
+    if cpu_count >= PARALLEL_CPUS_MIN:
+        settings["max_worker_processes"] = worker_processes
+        settings["max_parallel_workers"] = worker_processes
+        settings["max_parallel_workers_per_gather"] = min(4, (cpu_count + 1) // 2)
+    return settings
+
+
+def conf_value(value: Any) -> str:
+    """A value as postgresql.conf takes it: on and off, numbers bare, everything else quoted."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(str(item) for item in value)
+    text = str(value)
+    if "\n" in text or "\0" in text:
+        raise RingstandError(f"Failed to write the PostgreSQL setting {text!r}: a value is a single line")
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
