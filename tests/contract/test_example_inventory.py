@@ -17,6 +17,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.validation.site im
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "inventories/example"
 # Facades for people who take a role apart.
+APART = {"cli_path", "gunicorn_by", "gunicorn_socket_group", "gunicorn_uv_version", "postgresql_cluster"}
 INTERNAL = re.compile(r"\w+_(packages|package_files|install_enabled)")
 OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
 
@@ -63,7 +64,7 @@ def test_every_option_of_an_app_is_shown() -> None:
 def test_every_variable_for_a_user_is_shown() -> None:
     shown = {key for variables in variants() for key in variables}
     known = {name for role in role_readme.roles() for name in role_readme.specs_of(role)["main"].get("options", {})}
-    expected = {name for name in known if not INTERNAL.fullmatch(name)} - DERIVED_VARIABLES
+    expected = {name for name in known if not INTERNAL.fullmatch(name)} - DERIVED_VARIABLES - APART
     assert shown - {"flask_apps", "flask_app_overrides"} == expected
 
 
@@ -73,6 +74,17 @@ def test_the_defaults_shown_are_the_defaults() -> None:
             stated = f"    # {key}: " in text() and "e.g." not in text().split(f"    # {key}: ")[0].splitlines()[-1]
             if stated and key in DEFAULTS and is_real(value) and key != "health":
                 assert value == DEFAULTS[key], f"{key} is shown as {value}"
+
+
+def test_the_roles_defaults_shown_are_the_defaults() -> None:
+    """A line before that ends in "e.g." or a value that cannot be a default marks an example."""
+    lines = text().splitlines()
+    for role in role_readme.roles():
+        for name, default in role_readme.load(role / "defaults/main.yml").items():
+            for number, line in enumerate(lines):
+                example = lines[number - 1].endswith("e.g.") or not default
+                if line.startswith(f"# {name}: ") and is_real(default) and not example:
+                    assert yaml.safe_load(line[2:])[name] == default
 
 
 def test_the_inventory_is_one_machine() -> None:

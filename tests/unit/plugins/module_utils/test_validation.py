@@ -130,6 +130,7 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (app(timeout_seconds=90), "flask_apps.shop.graceful_timeout_seconds", ["timeout_seconds (90)", "90 or more"]),
     (app(keep_releases=1), "flask_apps.shop.keep_releases", ["= 1", "between 2 and 100"]),
     (app(memory_mb=0), "flask_apps.shop.memory_mb", ["= 0", "between 64"]),
+    (app(python="/usr/bin/python3\n"), "flask_apps.shop.python", ["line break"]),
     (app(python="python3.12"), "flask_apps.shop.python", ["not absolute"]),
     (app(outbound_network="no"), "flask_apps.shop.outbound_network", ["true or false without quotes"]),
     (app(client_max_body_size_mb=0), "flask_apps.shop.client_max_body_size_mb", ["between 1"]),
