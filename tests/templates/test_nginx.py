@@ -242,7 +242,7 @@ def test_each_variable_that_is_used_is_made() -> None:
 def test_a_line_of_the_log_is_json_without_the_query() -> None:
     (form,) = named(config(render(SITE), HTTP), "log_format")
     line = "".join(form[2:])
-    for number in ("status", "bytes_sent", "request_time"):
+    for number in ("ringstand_status", "bytes_sent", "request_time"):
         line = line.replace(f":${number}", ":1")
     fields = json.loads(line)
     assert {"time", "request_id", "path", "status", "upstream_status"} <= set(fields)

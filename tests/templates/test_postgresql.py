@@ -1,0 +1,48 @@
+"""What the postgresql role writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from role_templates import Role
+
+FACTS = {"ringstand": {"memory_mb": 4096, "cpu_count": 2}}
+
+
+def settings(**variables: Any) -> dict[str, str]:
+    text = Role("postgresql", ansible_facts=FACTS, **variables).template("50-ringstand.conf.j2")
+    assert text.endswith("\n")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return dict(line.split(" = ", 1) for line in lines)
+
+
+def test_half_of_the_machine_and_loopback_only() -> None:
+    found = settings()
+    assert found["shared_buffers"] == "'512MB'"
+    assert found["listen_addresses"] == "'localhost'"
+    assert found["password_encryption"] == "'scram-sha-256'"
+    assert found["jit"] == "off"
+
+
+def test_a_given_size() -> None:
+    assert settings(postgresql_memory_mb=1024)["shared_buffers"] == "'256MB'"
+
+
+def test_own_settings_win_and_complete() -> None:
+    own = {"max_connections": 400, "jit": True, "log_min_duration_statement": "500ms", "search_path": ["a", "b'c"]}
+    found = settings(postgresql_settings=own)
+    assert found["max_connections"] == "400"
+    assert found["jit"] == "on"
+    assert found["log_min_duration_statement"] == "'500ms'"
+    assert found["search_path"] == "'a, b''c'"
+
+
+def test_the_connections_share_the_memory() -> None:
+    few, many = (settings(postgresql_memory_mb=16384, postgresql_settings={"max_connections": n}) for n in (50, 500))
+    assert int(few["work_mem"].strip("'kB")) > int(many["work_mem"].strip("'kB"))
+
+
+def test_packages() -> None:
+    assert Role("postgresql").value("postgresql_packages") == ["postgresql", "python3-psycopg2"]
+    chosen = Role("postgresql", postgresql_version="17", postgresql_extra_packages=["postgresql-17-postgis-3"])
+    assert chosen.value("postgresql_packages") == ["postgresql-17", "python3-psycopg2", "postgresql-17-postgis-3"]
