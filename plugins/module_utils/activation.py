@@ -256,9 +256,10 @@ def _observe(settings: AppSettings, release: str, slot: str) -> None:
         return
     check = _slot_check(settings, release, slot, interval_seconds=0.25)
     result = observe(check, seconds, alive=lambda: switch.reason_not_alive(settings.layout, slot))
-    if not result.healthy:
+    died = switch.reason_not_alive(settings.layout, slot)  # it may have died after its last answer
+    if not result.healthy or died:
         raise RingstandError(
-            f"Failed to observe {release}: it was healthy, then not within {seconds:g} s: {result.seen}"
+            f"Failed to observe {release}: it was healthy, then not within {seconds:g} s: {died or result.seen}"
         )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -14,6 +15,7 @@ from .errors import RingstandError
 SETTINGS_DIR = "/etc/ringstand/apps"
 UV = "/opt/ringstand/uv/bin/uv"
 SLOTS = ("blue", "green")
+_APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
 def user_comment(app: str) -> str:
@@ -153,6 +155,8 @@ def load_settings(app: str, settings_dir: str = SETTINGS_DIR) -> AppSettings:
 
     Raises :class:`RingstandError` when the app is not set up on this host or its file is damaged.
     """
+    if not _APP_NAME.fullmatch(app):
+        raise RingstandError(f"Failed to find app {app!r}: that is not a name of an app")
     path = os.path.join(settings_dir, f"{app}.json")
     try:
         with open(path, encoding="utf-8") as stream:

@@ -59,10 +59,11 @@ def write_manifest(layout: Layout, release: str, manifest: dict[str, Any]) -> No
     sync_dir(layout.releases_dir)
 
 
-def write_durably(path: str, text: str) -> None:
+def write_durably(path: str, text: str, mode: int = 0o644) -> None:
     """Write a file so that after a power loss it is there whole, or not at all."""
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as stream:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())

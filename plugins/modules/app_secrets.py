@@ -69,13 +69,16 @@ def read(path: str) -> dict[str, str]:
     """The secrets in a file, or none."""
     try:
         with open(path, encoding="utf-8") as stream:
-            return dict(json.load(stream))
+            found = json.load(stream)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise RingstandError(
             f"Failed to read {path}: {error}. Restore it from a backup; a new one would lock the app out."
         ) from error
+    if not isinstance(found, dict):
+        raise RingstandError(f"Failed to read {path}: it holds no secrets by name. Restore it from a backup.")
+    return found
 
 
 def complete(path: str, names: list[str], check_mode: bool) -> tuple[dict[str, str], list[str]]:
@@ -85,8 +88,7 @@ def complete(path: str, names: list[str], check_mode: bool) -> tuple[dict[str, s
     found.update({name: PLACEHOLDER if check_mode else secrets.token_urlsafe(32) for name in missing})
     if missing and not check_mode:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.umask(0o077)
-        write_durably(path, json.dumps(found, indent=1, sort_keys=True))
+        write_durably(path, json.dumps(found, indent=1, sort_keys=True), mode=0o600)
     return found, missing
 
 

@@ -1,0 +1,107 @@
+"""Deploys under load: the good ones lose nothing, the broken ones change nothing that a user can see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+KILL_AT = Path(__file__).with_name("kill_at.py")
+
+
+def no_activation(crucible) -> bool:
+    return crucible.ringstand("status", "crucible")["apps"][0]["activation"] == ""
+
+
+def phase(crucible) -> str:
+    lines = crucible.host.run("cat /var/lib/ringstand/crucible/activation.jsonl").stdout.splitlines()
+    names = [json.loads(line).get("phase") for line in lines]
+    return next((name for name in reversed(names) if name), "")
+
+
+def test_deploy_restart_and_rollback_lose_no_request(crucible):
+    before = crucible.live()
+    with crucible.load() as load:
+        deployed = crucible.deploy()
+        restarted = crucible.ringstand("restart", "crucible")
+        back = crucible.ringstand("rollback", "crucible")
+    assert [deployed["result"], restarted["result"], back["result"]] == ["ok"] * 3
+    assert (deployed["previous"], back["release"]) == (before, before)
+    assert load["failures"] == {}
+    assert set(load["releases"]) == {before, deployed["release"]}
+    assert load["requests"] > 100
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("does not import", "Failed to import"),
+        ("unhealthy", "status 500"),
+        ("hangs", "Failed to pass the health gate"),
+        ("dies soon", "the app died and was restarted"),
+    ],
+)
+def test_a_broken_release_never_serves(crucible, behaviour, words):
+    before = crucible.live()
+    with crucible.load() as load:
+        result = crucible.deploy(behaviour)
+    assert result["result"] == "failed"
+    assert words in result["reason"]
+    assert "hunter2secret" not in json.dumps(result)
+    assert load["failures"] == {}
+    assert set(load["releases"]) == {before}
+    assert crucible.live() == before
+    units = crucible.host.check_output("systemctl list-units --plain --no-legend 'ringstand-crucible@*.service'")
+    assert len(units.splitlines()) == 1
+
+
+@pytest.mark.parametrize("step", ["unpack", "freeze", "start", "observe", "switch", "drain"])
+def test_killed_at_a_step_the_next_run_converges(crucible, step):
+    crucible.put(KILL_AT.read_bytes(), "/root/kill_at.py")
+    crucible.host.check_output("rm -f /var/lib/ringstand/crucible/activation.jsonl")
+    with crucible.load() as load:
+        crucible.host.check_output(f"systemd-run --quiet --collect --unit=killed {crucible.deploy_command('good')}")
+        crucible.host.check_output(f"python3 /root/kill_at.py /var/lib/ringstand/crucible/activation.jsonl {step!r}")
+        crucible.wait_for(lambda: not crucible.host.service("killed").is_running)
+        result = crucible.deploy()
+    assert result["result"] == "ok", result
+    assert load["failures"] == {}
+    assert crucible.live() == result["release"]
+    assert crucible.host.check_output("ls /var/lib/ringstand/crucible") == "activation.jsonl\nledger.jsonl"
+    units = crucible.host.check_output("systemctl list-units --failed --plain --no-legend 'ringstand*'")
+    assert units == ""
+
+
+def test_a_second_deploy_is_refused_and_told_who_is_at_work(crucible):
+    crucible.host.check_output(f"systemd-run --quiet --collect --unit=first {crucible.deploy_command('good')} --by ann")
+    crucible.wait_for(lambda: phase(crucible) == "observe" and not no_activation(crucible))
+    refused = crucible.deploy()
+    assert refused["result"] == "failed"
+    assert "another activation is under way: deploy by ann since" in refused["reason"]
+    crucible.wait_for(lambda: no_activation(crucible))
+
+
+def test_a_request_of_ten_seconds_survives_the_switch(crucible):
+    before = crucible.live()
+    crucible.host.check_output(
+        "systemd-run --quiet --collect --unit=slow --property=StandardOutput=truncate:/root/slow.json "
+        "curl -sS --fail --unix-socket /run/crucible/live.sock http://localhost/slow/10"
+    )
+    assert crucible.deploy()["result"] == "ok"
+    crucible.wait_for(lambda: not crucible.host.service("slow").is_running)
+    assert json.loads(crucible.host.check_output("cat /root/slow.json"))["release"] == before
+
+
+def test_a_source_that_is_live_is_not_deployed_again(crucible):
+    command = crucible.deploy_command("good")
+    assert json.loads(crucible.host.check_output(command))["changed"] is True
+    assert json.loads(crucible.host.check_output(command))["changed"] is False
+
+
+def test_only_the_newest_releases_are_kept_and_the_lock_is_built_once(crucible):
+    for _ in range(2):
+        result = crucible.deploy()
+        assert result["venv_built"] is False
+    assert int(crucible.host.check_output("ls /srv/crucible/releases | wc -l")) <= 4
+    assert crucible.host.check_output("ls /srv/crucible/venvs | wc -l") == "1"
