@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: validate
-short_description: Checks the variables before anything is changed
+short_description: Check the variables before anything is changed
 version_added: 1.0.0
 author: ringstand contributors (@ringstand)
 description:

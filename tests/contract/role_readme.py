@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Role READMEs, generated from each role's argument specs and defaults.
+"""Role READMEs and the index in the collection's README, generated from argument specs, defaults and documentation.
 
 ``python tests/contract/role_readme.py --write`` writes them; a test fails when one is not what this would write.
 """
@@ -16,7 +16,9 @@ from typing import Any
 
 import yaml
 
-ROLES_DIR = Path(__file__).resolve().parents[2] / "roles"
+CHECKOUT = Path(__file__).resolve().parents[2]
+ROLES_DIR = CHECKOUT / "roles"
+INDEX_MARKS = ("<!-- index: generated -->\n", "<!-- end of index -->")
 SHOWN_DEFAULT_LENGTH = 60
 FOOTER = (
     "This page is generated from `meta/argument_specs.yml` and `defaults/main.yml` by "
@@ -114,13 +116,48 @@ def render(role: Path) -> str:
     return "\n".join([*lines, FOOTER, ""])
 
 
-def main() -> None:
-    """Write every README, or with no argument name those that differ."""
+def _documented(pattern: str) -> Iterator[tuple[str, str]]:
+    """Names and short descriptions of the modules or filters that match ``pattern``."""
+    for path in sorted((CHECKOUT / "plugins").glob(pattern)):
+        match = re.search(r"^ *short_description: *(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if match:
+            yield path.stem, markdown(match.group(1).strip("'\""))
+
+
+def index() -> str:
+    """The tables of roles, modules and filters."""
+    lines = ["| Role | What it does |", "|---|---|"]
     for role in roles():
-        path, text = role / "README.md", render(role)
+        lines.append(
+            f"| [{role.name}](roles/{role.name}/README.md) | {markdown(specs_of(role)['main']['short_description'])} |"
+        )
+    for heading, pattern in (("Module", "modules/*.py"), ("Filter", "filter/*.yml")):
+        lines += ["", f"| {heading} | What it does |", "|---|---|"]
+        lines += [f"| `{name}` | {text} |" for name, text in _documented(pattern)]
+    return "\n".join([*lines, ""])
+
+
+def with_index(readme: str) -> str:
+    """``readme`` with the index between its marks renewed."""
+    before, rest = readme.split(INDEX_MARKS[0])
+    return before + INDEX_MARKS[0] + index() + INDEX_MARKS[1] + rest.split(INDEX_MARKS[1])[1]
+
+
+def wanted() -> Iterator[tuple[Path, str]]:
+    """Every generated page with its text."""
+    for role in roles():
+        yield role / "README.md", render(role)
+    readme = CHECKOUT / "README.md"
+    if readme.exists():
+        yield readme, with_index(readme.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Write every page, or with no argument name those that differ."""
+    for path, text in wanted():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
-        print(path.relative_to(ROLES_DIR.parent))
+        print(path.relative_to(CHECKOUT))
         if "--write" in sys.argv[1:]:
             path.write_text(text, encoding="utf-8")
 
