@@ -75,6 +75,11 @@ apps:
     user:
       description: V(missing), V(ours) or V(foreign), the last one being a user that was not made for this app.
       type: str
+others:
+  description: Names of the apps that are set up on this host and were not asked for.
+  returned: success
+  type: list
+  elements: str
 uv_version:
   description: The version of the installed uv, or an empty text.
   returned: success
@@ -89,7 +94,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
-from ..module_utils.layout import UV, Layout, user_comment
+from ..module_utils.layout import UV, Layout, app_names, user_comment
 
 
 def user_state(app: str) -> str:
@@ -118,7 +123,7 @@ def main() -> None:
         apps = {name: {**app_state(Layout(name)), "user": user_state(name)} for name in module.params["apps"]}
     except (RingstandError, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"Failed to read the state of the apps: {error}")
-    module.exit_json(apps=apps, uv_version=uv_version())
+    module.exit_json(apps=apps, others=[name for name in app_names() if name not in apps], uv_version=uv_version())
 
 
 if __name__ == "__main__":

@@ -128,15 +128,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
+from ..module_utils.layout import Layout
 
 
 def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Deploy, or say what a deploy would change."""
     app, sha, version = parameters["app"], parameters["sha"], parameters["version"]
     if check_mode or not parameters["archive"]:
-        live = call("status", app)["apps"][0]
+        live = app_state(Layout(app))  # not by the program, which a bare host does not have yet
         changed = live["sha"] != sha or parameters["force"]
         release = None if changed else live["release"]
         return {

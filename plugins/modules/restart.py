@@ -44,7 +44,7 @@ EXAMPLES = r"""
 RETURN = r"""
 release:
   description: Id of the release that is live now.
-  returned: success, but not in check mode
+  returned: success
   type: str
   sample: 20261121T093000Z-3f2a9c1
 version:
@@ -69,6 +69,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
+from ..module_utils.layout import Layout
+from ..module_utils.releases import find_release
 
 
 def main() -> None:
@@ -82,8 +84,8 @@ def main() -> None:
     )
     try:
         if module.check_mode:
-            call("status", module.params["app"])
-            module.exit_json(changed=True)
+            layout = Layout(module.params["app"])
+            module.exit_json(changed=True, release=find_release(layout, "live", []))
         module.exit_json(**call("restart", module.params["app"], "--by", module.params["by"]))
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)

@@ -31,7 +31,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Changes nothing and reports a change.
+    description: Finds the release and changes nothing; whether it is healthy is not known before.
   diff_mode:
     support: none
   idempotent:
@@ -55,7 +55,7 @@ EXAMPLES = r"""
 RETURN = r"""
 release:
   description: Id of the release that is live now.
-  returned: success, but not in check mode
+  returned: success
   type: str
   sample: 20261121T093000Z-3f2a9c1
 version:
@@ -80,6 +80,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
+from ..module_utils.layout import Layout
+from ..module_utils.ledger import good_releases
+from ..module_utils.releases import find_release
 
 
 def main() -> None:
@@ -94,8 +97,9 @@ def main() -> None:
     )
     try:
         if module.check_mode:
-            call("status", module.params["app"])
-            module.exit_json(changed=True)
+            layout = Layout(module.params["app"])
+            release = find_release(layout, module.params["release"], good_releases(layout))
+            module.exit_json(changed=True, release=release)
         module.exit_json(
             **call("rollback", module.params["app"], module.params["release"], "--by", module.params["by"])
         )
