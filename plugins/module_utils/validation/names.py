@@ -11,6 +11,7 @@ from typing import Any
 from .problems import Problems, join
 
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+ITEM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_-]*")
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -63,6 +64,13 @@ def check_app_name(name: str, path: str, problems: Problems, variable: str = "fl
     elif name in RESERVED_APP_NAMES or name.startswith(("systemd-", "pg_", "ringstand-")):
         rule = "the name belongs to the system, PostgreSQL or this collection"
         problems.add(path, rule, f"Rename the app in {variable}, for example '{name}-app'", name)
+
+
+def check_item_name(name: Any, path: str, problems: Problems) -> None:
+    """A name that becomes part of file and unit names, and of nothing else."""
+    if not isinstance(name, str) or not ITEM_NAME.fullmatch(name):
+        rule = "a name has 1 to 63 lower-case letters, digits, '-' and '_', and begins with a letter or digit"
+        problems.add(path, rule, "Rename it", name)
 
 
 def check_database_name(name: str, path: str, problems: Problems) -> None:

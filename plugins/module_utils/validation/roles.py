@@ -12,7 +12,7 @@ from .app import check_release, check_static_url
 from .app_fields import APP_FIELDS
 from .domains import check_domains, check_unique_domains
 from .machine import check_memory, check_ports
-from .names import check_app_name, check_database_name, check_environment_names, check_role_name
+from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
 from .problems import Problems, join
 from .role_values import VALUES, addresses
 from .schema import Field, check
@@ -61,7 +61,7 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
         [(join(path, "maxmemory_mb"), item.get("maxmemory_mb")) for path, item in items], _memory(facts), problems
     )
     for path, item in items:
-        check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
+        check_item_name(item.get("name"), join(path, "name"), problems)
         check(item.get("port"), PORT, join(path, "port"), problems)
         check(item.get("maxmemory_mb"), MAXMEMORY_MB, join(path, "maxmemory_mb"), problems)
         addresses(join(path, "bind"), item.get("bind") or [], problems)
@@ -79,7 +79,7 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
     items = list(_items(variable, value))
     check_unique_domains([(join(path, "domains"), item.get("domains")) for path, item in items], problems)
     for path, item in items:
-        check_app_name(str(item.get("name", "")), join(path, "name"), problems, variable)
+        check_item_name(item.get("name"), join(path, "name"), problems)
         check_domains(item.get("domains") or [], join(path, "domains"), problems)
         for key in ("upstream_socket", "certificate_dir"):
             if item.get(key) is not None:

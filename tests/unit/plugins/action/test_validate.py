@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,19 +23,44 @@ GOOD_APP = """
 """
 
 
-def play(tmp_path: Path, variables: str, task: str = "") -> subprocess.CompletedProcess[str]:
-    playbook = tmp_path / "play.yml"
-    tasks = f"  tasks:\n    - name: Check\n      ringstand.flask.validate: {task}\n"
-    playbook.write_text(f"- hosts: all\n  gather_facts: false\n  vars:\n{variables}\n{tasks}")
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-vvv", "--diff", "-i", "192.0.2.1,", playbook]
+def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name(tool), *arguments]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+
+def play(tmp_path: Path, variables: str, task: str = "", more: str = "", *options: str | Path) -> Any:
+    playbook = tmp_path / "play.yml"
+    tasks = f"  tasks:\n    - name: Check\n      ringstand.flask.validate: {task}\n{more}"
+    playbook.write_text(f"- hosts: all\n  gather_facts: false\n  vars:\n{variables}\n{tasks}")
+    return run("ansible-playbook", "-vvv", "--diff", "-i", "192.0.2.1,", *options, playbook)
 
 
 def test_good_input_passes_without_contacting_the_host(tmp_path: Path) -> None:
     done = play(tmp_path, GOOD_APP)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "changed=0" in done.stdout
+
+
+def test_vaulted_and_awkward_values_arrive_verbatim(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("vault")
+    vault = ["--vault-password-file", tmp_path / "password"]
+    key, token = "va'ul\"ted %s $HOME #!x", "{{ not a template }} '%d'"
+    encrypted = run("ansible-vault", "encrypt_string", *vault, key).stdout.replace("\n", "\n            ")
+    environment = f"        environment:\n          TOKEN: !unsafe |-\n            {token}"
+    variables = f"{GOOD_APP}        secret_key: {encrypted}\n{environment}"
+    expected = tmp_path / "expected.json"
+    expected.write_text(json.dumps([key, token]))
+    more = f"""
+    - name: Compare
+      ansible.builtin.assert:
+        that: "[app.environment.SECRET_KEY, app.environment.TOKEN] == (lookup('file', '{expected}') | from_json)"
+      vars:
+        secrets: {{shop: {{redis_password: abc}}}}
+        app: "{{{{ (flask_apps | ringstand.flask.gunicorn_apps(secrets, cpu_count=2, memory_mb=2048)) | first }}}}"
+"""
+    done = play(tmp_path, variables, "", more, *vault)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_templates_are_evaluated_and_their_faults_named(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_bad_input(variable: str, value: Any, path: str, words: list[str]) -> No
         ("postgresql_version", "17"),
         ("postgresql_version", ""),
         ("redis_instances", redis()),
+        ("redis_instances", redis(name="a" * 31 + "-queue")),
         ("redis_instances", redis() + redis(name="shop-cache", port=6401, bind=["::1", "10.0.0.5"])),
         ("nginx_sites", site(timeout_seconds=60, client_max_body_size_mb=100)),
         ("nginx_settings", {"gzip": False, "keepalive_timeout": "65s", "add_header": 'X-A "b c"'}),
