@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import (
+    conf_value,
+    sized_settings,
+    steady,
+)
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "cpus", "connections", "expected"),
+    [
+        # pgtune.leopard.in.ua, type web, SSD, PostgreSQL 17: 4 GB, 4 CPUs, 100 connections
+        (4096, 4, 100, {"shared_buffers": "1024MB", "effective_cache_size": "3072MB", "maintenance_work_mem": "256MB",
+                        "work_mem": "10082kB", "max_worker_processes": 4, "max_parallel_workers": 4,
+                        "max_parallel_workers_per_gather": 2}),
+        (512, 1, 100, {"shared_buffers": "128MB", "maintenance_work_mem": "32MB", "work_mem": "4096kB"}),
+        (128, 2, 20, {"shared_buffers": "32MB", "effective_cache_size": "96MB", "work_mem": "4096kB"}),
+        (65536, 32, 300, {"shared_buffers": "16384MB", "maintenance_work_mem": "2048MB",
+                          "max_parallel_workers_per_gather": 4}),
+    ],
+)  # fmt: skip
+def test_sizes(memory_mb: int, cpus: int, connections: int, expected: dict[str, Any]) -> None:
+    settings = sized_settings(memory_mb, cpus, connections)
+    assert settings["max_connections"] == connections
+    assert {name: settings.get(name) for name in expected} == expected
+
+
+def test_few_cpus_keep_the_servers_own_parallelism() -> None:
+    assert "max_worker_processes" not in sized_settings(1024, 3, 100)
+
+
+def test_a_new_kernels_few_megabytes_change_nothing() -> None:
+    assert sized_settings(3930, 2, 100) == sized_settings(3905, 2, 100)
+
+
+@pytest.mark.parametrize(("memory_mb", "expected"), [(128, 128), (143, 128), (144, 144), (4096, 4096), (24105, 22528)])
+def test_steady(memory_mb: int, expected: int) -> None:
+    assert steady(memory_mb) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 2, 100), "postgresql_memory_mb is 0; give it 128 or more"),
+        ((127, 2, 100), "postgresql_memory_mb is 127"),
+        ((1024, 0, 100), "0 CPUs"),
+        ((1024, 2, 0), "postgresql_settings.max_connections of 0"),
+    ],
+)
+def test_refused(arguments: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(RingstandError) as caught:
+        sized_settings(*arguments)
+    assert caught.value.message.startswith("Failed to size PostgreSQL: ")
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (True, "on"),
+        (False, "off"),
+        (100, "100"),
+        (0.9, "0.9"),
+        ("4GB", "'4GB'"),
+        ("it's", "'it''s'"),
+        ("a\\b", "'a\\\\b'"),
+        (["shop", "public"], "'shop, public'"),
+        ("", "''"),
+    ],
+)
+def test_conf_value(value: Any, written: str) -> None:
+    assert conf_value(value) == written
+
+
+def test_a_value_of_two_lines_is_refused() -> None:
+    with pytest.raises(RingstandError, match="single line"):
+        conf_value("on\nfsync = off")
