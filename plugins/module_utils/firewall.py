@@ -39,10 +39,11 @@ def plan_changes(
     rules = firewall["rules"]
     foreign = [rule for rule in rules if rule["comment"] != COMMENT]
     _refuse_lock_out(wanted, foreign, bool(firewall["active"]), ssh, ssh_client)
-    made = [_as_wanted(rule) for rule in rules if rule["comment"] == COMMENT]
+    stale = [rule for rule in rules if rule["comment"] == COMMENT and _as_wanted(rule) not in wanted]
+    kept = [rule for rule in rules if rule not in stale]
     return {
-        "missing": _unique(rule for rule in wanted if not _is_present(rule, rules, bool(firewall["ipv6"]))),
-        "stale": _unique(rule for rule in made if rule not in wanted),
+        "missing": _unique(rule for rule in wanted if not _is_present(rule, kept, bool(firewall["ipv6"]))),
+        "stale": _unique(_as_wanted(rule) for rule in stale),
         "enable": not (firewall["enabled"] and firewall["active"]),
         "warnings": [_OPEN_POLICY] if firewall["active"] and firewall["incoming"] == "allow" else [],
     }
@@ -65,9 +66,7 @@ def _parse(item: Mapping[str, Any], where: str) -> dict[str, str]:
     match = re.fullmatch(r"(\d{1,5})(?::(\d{1,5}))?", port)
     ends = [int(end) for end in match.groups() if end] if match else []
     if not ends or not all(1 <= end <= 65535 for end in ends) or ends != sorted(ends):
-        raise RingstandError(
-            f"Failed to check {where}: port is {port!r}; give a port such as 443 or a range '8000:8010'"
-        )
+        raise RingstandError(f"Failed to check {where}: port is {port!r}; give a port or a range, such as '8000:8010'")
     protocol = str(item.get("proto") or "tcp")
     if protocol not in ("tcp", "udp"):
         raise RingstandError(f"Failed to check {where}: proto is {protocol!r}; use tcp or udp")

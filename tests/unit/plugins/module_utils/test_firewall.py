@@ -90,8 +90,10 @@ def test_ssh_is_always_allowed_and_first() -> None:
 
 
 def test_a_narrower_rule_for_ssh_replaces_the_open_one() -> None:
-    result = plan([{"port": 22, "from": "192.0.2.0/24"}], [])
-    assert result["missing"] == [{"port": "22", "proto": "tcp", "from": "192.0.2.0/24"}]
+    narrow = {"port": "22", "proto": "tcp", "from": "192.0.2.0/24"}
+    assert plan([narrow], [])["missing"] == [narrow]
+    result = plan([narrow], everywhere(22, comment=OURS))
+    assert (result["missing"], ports(result["stale"])) == ([narrow], ["22"])
 
 
 def test_own_rules_that_are_no_longer_wanted_are_stale_and_others_are_not() -> None:
