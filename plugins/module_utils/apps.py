@@ -31,6 +31,7 @@ DEFAULTS: App = {
     "worker_class": "gthread",
     "timeout_seconds": 30,
     "graceful_timeout_seconds": 30,
+    "start_timeout_seconds": 60,
     "max_requests": 0,
     "environment": {},
     "secret_key": None,

@@ -32,6 +32,7 @@ APP_FIELDS = {
     "worker_class": TEXT,
     "timeout_seconds": _number(1, 3600),
     "graceful_timeout_seconds": _number(1, 3600),
+    "start_timeout_seconds": _number(1, 3600),
     "max_requests": _number(0, 10_000_000),
     "environment": Field((dict,), secret=True),
     "secret_key": SECRET,
