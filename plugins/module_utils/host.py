@@ -19,6 +19,7 @@ from .ssh_ports import ssh_client_address, ssh_ports
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
 _LOCALE = re.compile(r"\.utf-?8", re.IGNORECASE)
 _FREE_SPACE_PATHS = ("/", "/var", "/srv")
+_TIME_DAEMONS = ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp")
 _MEBIBYTE = 1024 * 1024
 
 
@@ -31,7 +32,8 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """
     wanted = [parse_package(package) for package in packages]
     release = read_os_release()
-    installed = installed_packages(["systemd", "dpkg", *(one["name"] for choices in wanted for one in choices)])
+    names = [one["name"] for choices in wanted for one in choices]
+    installed = installed_packages(["systemd", "dpkg", *_TIME_DAEMONS, *names])
     facts = {
         "os_id": release.get("ID", ""),
         "os_version": release.get("VERSION_ID", ""),
@@ -44,6 +46,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "free_mb": {path: free_mb(path) for path in _FREE_SPACE_PATHS},
         "ssh_ports": ssh_ports(),
         "ssh_client": ssh_client_address(),
+        "time_daemon": next((name for name in _TIME_DAEMONS if name in installed), ""),
         "timezone": timezone(),
         "timezone_file_path": "/etc/timezone" if os.path.exists("/etc/timezone") else "",
         "locales": locales(),

@@ -107,6 +107,10 @@ ansible_facts:
           description: Address from which the run came over SSH, or empty.
           type: str
           sample: 192.0.2.7
+        time_daemon:
+          description: Package that keeps the clock right, or empty.
+          type: str
+          sample: systemd-timesyncd
         timezone:
           description: Name of the time zone, or empty when unknown.
           type: str
