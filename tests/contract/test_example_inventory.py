@@ -17,7 +17,14 @@ from ansible_collections.ringstand.flask.plugins.module_utils.validation.site im
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "inventories/example"
 # Facades for people who take a role apart.
-APART = {"cli_path", "gunicorn_by", "gunicorn_socket_group", "gunicorn_uv_version", "postgresql_cluster"}
+APART = {
+    "cli_path",
+    "host_base_packages",
+    "gunicorn_by",
+    "gunicorn_socket_group",
+    "gunicorn_uv_version",
+    "postgresql_cluster",
+}
 INTERNAL = re.compile(r"[a-z]+_(packages|package_files|install_enabled)")
 OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
 

@@ -61,6 +61,7 @@ def test_a_modules_examples_use_only_its_options(path: Path) -> None:
 def test_a_filter_documents_itself(path: Path) -> None:
     text = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert text["DOCUMENTATION"]["name"] == path.stem
+    assert all(isinstance(sentence, str) for sentence in text["DOCUMENTATION"]["description"]), "quote the colon"
     assert f"ringstand.flask.{path.stem}" in text["EXAMPLES"]
     assert text["RETURN"]["_value"]["type"]
 

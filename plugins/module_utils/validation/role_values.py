@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .host_values import firewall_rules, regular_expressions, timezone
 from .problems import Problems, join
 from .schema import Field, check
 from .sources import check_absolute_path
 
 Checker = Callable[[str, Any, Problems], None]
 
-TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?")
 
 
@@ -43,12 +43,6 @@ def text_like(pattern: re.Pattern[str], rule: str, remedy: str) -> Checker:
                 problems.add(path, rule, remedy, item)
 
     return run
-
-
-def ports(variable: str, value: Any, problems: Problems) -> None:
-    """Each item a port."""
-    for path, item in _each(variable, value):
-        check(item, Field((int,), minimum=1, maximum=65535), path, problems)
 
 
 def addresses(variable: str, value: Any, problems: Problems) -> None:
@@ -84,6 +78,15 @@ VALUES: dict[str, dict[str, Checker]] = {
     "gunicorn": {
         "gunicorn_backlog": number(16, 65535),
         "gunicorn_package_index_ca_path": absolute_path,
+    },
+    "host": {
+        "host_connection_backlog": number(128, 65535),
+        "host_firewall_allow": firewall_rules,
+        "host_journal_max_mb": number(16, 1_048_576),
+        "host_journal_retention_days": number(0, 36_500),
+        "host_locale": text_like(LOCALE, "this is not the name of a locale", "Write a name such as en_US.UTF-8"),
+        "host_timezone": timezone,
+        "host_unattended_upgrades_blocklist": regular_expressions,
     },
     "nginx": {
         "nginx_acme_dir": absolute_path,

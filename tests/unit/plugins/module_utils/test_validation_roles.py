@@ -8,6 +8,7 @@ import copy
 from typing import Any
 
 import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils.validation import host_values
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problems
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role
 
@@ -36,6 +37,12 @@ def app(**changes: Any) -> list[dict[str, Any]]:
     return [{**APP, **changes}]
 
 
+@pytest.fixture(autouse=True)
+def _time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same on a machine without a database of time zones."""
+    monkeypatch.setattr(host_values, "_timezones", lambda: {"Europe/Berlin", "Etc/UTC"})
+
+
 BAD: list[tuple[str, Any, str, list[str]]] = [
     ("postgresql_roles", [{"name": "postgres"}], "[0].name", ['"postgres"', "reserved"]),
     ("postgresql_roles", [{"name": "pg_monitor"}], "[0].name", ["reserved"]),
@@ -55,6 +62,17 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("postgresql_databases", [{"name": "a"}, {"name": "a"}], "[1].name", ["already"]),
     ("postgresql_version", "seventeen", "", ["two digits"]),
     ("postgresql_memory_mb", 0, "", ["between 128"]),
+    ("host_timezone", "Europe/Berln", "", ['"Europe/Berln"', "Did you mean Europe/Berlin?"]),
+    ("host_timezone", "CET-1 CEST", "", ["no such time zone"]),
+    ("host_locale", "german", "", ["locale"]),
+    ("host_journal_max_mb", 0, "", ["between 16"]),
+    ("host_journal_max_mb", "1G", "", ["an integer"]),
+    ("host_firewall_allow", [{"port": 70000}], "[0].port", ["70000", "neither a port nor a range"]),
+    ("host_firewall_allow", [{"port": 22}, {"port": "https"}], "[1].port", ['"https"', "443"]),
+    ("host_firewall_allow", [{"port": "9000:8000"}], "[0].port", ["neither"]),
+    ("host_firewall_allow", [{"port": 22, "from": "office"}], "[0].from", ["no address or network"]),
+    ("host_firewall_allow", [{"port": 22, "from": "192.0.2.7/24"}], "[0].from", ["Write 192.0.2.0/24"]),
+    ("host_unattended_upgrades_blocklist", ["redis", "(postgres"], "[1]", ["regular expression"]),
     ("redis_instances", redis(name="shop queue"), "[0].name", ["lower-case"]),
     ("redis_instances", redis() + redis(port=6401), "[1].name", ["already"]),
     ("redis_instances", redis() + redis(name="other"), "[1].port", ["redis_instances[0].port has this port"]),
@@ -119,6 +137,11 @@ def test_bad_input(variable: str, value: Any, path: str, words: list[str]) -> No
         ("gunicorn_apps", app()),
         ("gunicorn_apps", app(workers="auto", migration_lock_timeout_seconds=2.5)),
         ("gunicorn_backlog", 2048),
+        ("host_timezone", "Europe/Berlin"),
+        ("host_timezone", ""),
+        ("host_locale", "de_DE.UTF-8"),
+        ("host_locale", "C.UTF-8"),
+        ("host_firewall_allow", [{"port": 22, "from": "2001:db8::/32"}, {"port": "8000:8010", "from": "any"}]),
     ],
 )
 def test_good_input(variable: str, value: Any) -> None:
