@@ -99,6 +99,13 @@ def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
     assert "canary" not in done.stdout + done.stderr
 
 
+def test_two_apps_of_the_same_name(tmp_path: Path) -> None:
+    second = "\n".join(GOOD_APP.splitlines()[2:])
+    done = play(tmp_path, f"{GOOD_APP.rstrip()}\n{second}")
+    assert done.returncode != 0
+    assert "shop" in done.stderr and "uplicate" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("variable", ["nginx_sitse", "flask_app_override"])
 def test_a_misspelt_variable(tmp_path: Path, variable: str) -> None:
     done = play(tmp_path, f"    {variable}: []\n{GOOD_APP}")
