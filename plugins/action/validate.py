@@ -46,6 +46,7 @@ class ActionModule(ActionBase):
             specs = self._specs()
             self._check_types(specs, variables, problems)
             found = check_site(self._values(variables, SITE_VARIABLES, problems), variables, specs, facts)
+            self._note_ignored(variables, found)
         # What could not be evaluated counts as absent, which is no second problem.
         paths = {problem.path for problem in problems.errors} | self._skipped
         problems.errors += [problem for problem in found.errors if problem.path not in paths]
@@ -74,6 +75,14 @@ class ActionModule(ActionBase):
             spec = {**specs[name], "required": False}
             for message in ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages:
                 problems.add(name, message.rstrip("."), "Write it as the README of its role says", value)
+
+    def _note_ignored(self, variables: Mapping[str, Any], problems: Problems) -> None:
+        """The inventory's values over which the playbook's own take precedence."""
+        inventory = (variables.get("hostvars") or {}).get(variables.get("inventory_hostname")) or {}
+        for name in sorted(DERIVED_VARIABLES.intersection(self._task.get_play().get_vars(), inventory)):
+            problems.note(
+                name, "the playbook derives this from flask_apps and ignores the inventory's value", "Remove it"
+            )
 
     def _values(self, variables: Mapping[str, Any], names: Iterable[str], problems: Problems) -> dict[str, Any]:
         """The values of those of ``names`` that are set."""

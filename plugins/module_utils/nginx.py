@@ -65,7 +65,8 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
     """What the role has to know: the version, whether IPv6 sockets work, and what is there that is not ours.
 
     ``directives`` are the names that others set for the whole server: those may not be set twice. ``servers`` are
-    the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our own sites.
+    the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our own sites with their
+    ``name`` and ``domains``.
     """
     main = _read(os.path.join(root, "nginx.conf"))
     http = [inner for directive in main if directive.name == "http" for inner in directive.block or []]
@@ -74,7 +75,7 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
         paths = [path for path in sorted(glob.glob(os.path.join(root, pattern))) if OWN_MARK not in path]
         shared += [(path, _read(path)) for path in paths]
     names = {directive.name for _path, directives in shared for directive in directives}
-    own = glob.glob(os.path.join(root, OWN_MARK, "sites", "*.conf"))
+    own = sorted(glob.glob(os.path.join(root, OWN_MARK, "sites", "*.conf")))
     return {
         "version": version(),
         "ipv6": has_ipv6(),
@@ -85,7 +86,7 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
             for directive in directives
             if directive.name == "server" and directive.block is not None
         ],
-        "sites": sorted(os.path.basename(path)[: -len(".conf")] for path in own),
+        "sites": [_site(path) for path in own],
     }
 
 
@@ -124,6 +125,12 @@ def _server(path: str, server: Directive) -> dict[str, Any]:
         "listen": [" ".join(inner.arguments) for inner in block if inner.name == "listen" and inner.arguments],
         "names": [name for inner in block if inner.name == "server_name" for name in inner.arguments],
     }
+
+
+def _site(path: str) -> dict[str, Any]:
+    servers = [_server(path, directive) for directive in _read(path) if directive.name == "server"]
+    domains = {name for server in servers for name in server["names"]}
+    return {"name": os.path.basename(path)[: -len(".conf")], "domains": sorted(domains)}
 
 
 def _read(path: str) -> list[Directive]:

@@ -118,10 +118,10 @@ nginx:
       elements: dict
       sample: []
     sites:
-      description: Names of the sites of ours that are there.
+      description: The sites of ours that are there, with C(name) and C(domains).
       type: list
-      elements: str
-      sample: [shop]
+      elements: dict
+      sample: [{"name": "shop", "domains": ["shop.example.com"]}]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLES_DIR = Path(__file__).resolve().parents[2] / "roles"
-init_plugin_loader()
 
 
 class Role:

@@ -99,6 +99,16 @@ def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
     assert "canary" not in done.stdout + done.stderr
 
 
+def test_an_inventory_value_that_the_playbook_overrides(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("all: {hosts: {192.0.2.1: {nginx_sites: [], postgresql_settings: {}}}}")
+    done = play(tmp_path, GOOD_APP + "    nginx_sites: [derived]\n", "", "", "-i", inventory)
+    assert done.returncode == 0, done.stdout
+    warnings = [line for line in done.stderr.splitlines() if "derives" in line]
+    assert len(warnings) == 1 and "nginx_sites" in warnings[0], done.stderr
+    assert "derives" not in play(tmp_path, GOOD_APP, "", "", "-i", inventory).stderr
+
+
 def test_two_apps_of_the_same_name(tmp_path: Path) -> None:
     second = "\n".join(GOOD_APP.splitlines()[2:])
     done = play(tmp_path, f"{GOOD_APP.rstrip()}\n{second}")

@@ -50,7 +50,9 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "sites-enabled/blog").write_text("server { listen 203.0.113.1:443 ssl; server_name blog.example.com; }")
     (tmp_path / "sites-enabled/broken").write_text("server {")
     (tmp_path / "sites-enabled/zz-ringstand.conf").write_text("server { listen 80; server_name shop.example.com; }")
-    (tmp_path / "ringstand/sites/shop.conf").write_text("")
+    (tmp_path / "ringstand/sites/shop.conf").write_text(
+        "upstream u { } server { server_name b a; } server { server_name a; }"
+    )
     return tmp_path
 
 
@@ -67,7 +69,7 @@ def test_only_what_others_made_is_described(root: Path) -> None:
         },
         {"path": f"{root}/sites-enabled/blog", "listen": ["203.0.113.1:443 ssl"], "names": ["blog.example.com"]},
     ]
-    assert found["sites"] == ["shop"]
+    assert found["sites"] == [{"name": "shop", "domains": ["a", "b"]}]
 
 
 def test_a_host_without_nginx_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
