@@ -14,8 +14,8 @@ QUEUE = {"name": "shop-queue", "purpose": "queue", "port": 20123, "users": [{"na
 CACHE = {**QUEUE, "name": "shop-cache", "purpose": "cache", "port": 20124, "maxmemory_mb": 128}
 
 
-def role(*instances: dict[str, Any], os_version: str = "13", **variables: Any) -> Role:
-    facts = {"ringstand": {"os_version": os_version}}
+def role(*instances: dict[str, Any], os_version: str = "13", container: str = "", **variables: Any) -> Role:
+    facts = {"ringstand": {"os_version": os_version, "container": container}}
     return Role("redis", redis_instances=list(instances), ansible_facts=facts, **variables)
 
 
@@ -84,18 +84,22 @@ def test_nobody_else_reads_the_users() -> None:
     assert {entries[path]["mode"] for path in entries if path.startswith("/etc/redis/")} == {"0640"}
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_overcommit(enabled: bool) -> None:
-    found = files(QUEUE, redis_memory_overcommit_enabled=enabled)
-    assert ("/etc/sysctl.d/50-ringstand-redis.conf" in found) is enabled
+@pytest.mark.parametrize(
+    ("enabled", "container", "written"), [(True, "", True), (False, "", False), (True, "podman", False)]
+)
+def test_overcommit(enabled: bool, container: str, written: bool) -> None:
+    options: dict[str, Any] = {"container": container, "redis_memory_overcommit_enabled": enabled}
+    assert ("/etc/sysctl.d/50-ringstand-redis.conf" in files(QUEUE, **options)) is written
+    units = role(QUEUE, **options).value("__redis_units")
+    assert ("systemd-sysctl.service" in [unit["name"] for unit in units]) is written
 
 
 def test_nothing_without_instances() -> None:
     assert files(redis_memory_overcommit_enabled=False) == {}
-    assert role().value("__redis_units") == []
+    assert role(container="podman").value("__redis_units") == []
 
 
 def test_units() -> None:
-    units = role(QUEUE, CACHE).value("__redis_units")
+    units = role(QUEUE, CACHE, container="podman").value("__redis_units")
     assert [unit["name"] for unit in units] == ["redis-server@shop-queue.service", "redis-server@shop-cache.service"]
     assert "/etc/redis/redis-shop-queue.acl" in units[0]["restart_if_newer"]
