@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ from pathlib import Path
 import host as test_hosts
 import pytest
 import yaml
+from machine import lock
 from probe import Answer, ask
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-HOST = "e2e"
+HOST = os.environ.get("E2E_HOST", "e2e")
 NAME = "shop.example.com"
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION", "debian-13")
 
@@ -70,15 +72,11 @@ class Site:
 
     def root(self, command: str, stdin: str = "") -> str:
         """What a command says as root on the host; it may fail."""
-        argv = [*test_hosts.ssh_command(test_hosts.find(HOST)), f"sudo sh -c {quote(command)}"]
+        argv = [*test_hosts.ssh_command(test_hosts.find(HOST)), f"sudo sh -c {shlex.quote(command)}"]
         return subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False).stdout
 
     def ask(self, path: str) -> Answer:
         return ask(self.address, NAME, path)
-
-
-def quote(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def plant() -> dict[str, str]:
@@ -121,7 +119,15 @@ open("/run/sampled", "wb").write(b"\\n".join(seen).replace(b"\\0", b" "))
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def only_user():
+    """One session at a time makes, restarts and removes this host; the next one waits."""
+    test_hosts.STATE.mkdir(parents=True, exist_ok=True)
+    with lock(test_hosts.STATE / f"{HOST}.lock"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, only_user):
     test_hosts.remove([HOST])
     started = test_hosts.up(HOST, DISTRIBUTION, None, [])
     work = tmp_path_factory.mktemp("site")
@@ -132,7 +138,8 @@ def site(tmp_path_factory):
         made.first = made.play("-vvv", "--diff")
         made.root("rm /run/sampling; sleep 1")
         made.commands_seen = made.root("cat /run/sampled")
-        assert made.first.code == 0, made.first.output[-6000:]
+        if made.first.code:
+            pytest.fail(f"Failed to converge the site:\n{made.first.output[-4000:]}", pytrace=False)
         made.second = made.play()
         record(made)
         yield made
