@@ -45,7 +45,7 @@ def parse_rules(text: str, family: int) -> list[dict[str, Any]]:
     """
     rules = []
     for line in re.findall(r"^### tuple ###\s*(.*)$", text, re.MULTILINE):
-        words, _, comment = line.partition(" comment=")
+        words, comment = line.partition(" comment=")[::2]
         fields = words.split()
         if len(fields) not in (7, 9) or ":" in fields[0] or not fields[-1].startswith("in"):
             continue

@@ -127,7 +127,7 @@ def memory_mb() -> int:
 def cpu_count() -> int:
     """Processors that this host may use: those it sees, or the quota of its container, rounded up."""
     count = len(os.sched_getaffinity(0))
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")
+    quota, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")[::2]
     if quota.isdigit() and period.isdigit() and int(period):
         count = min(count, -(-int(quota) // int(period)))
     return max(count, 1)

@@ -73,7 +73,7 @@ def _changes(path: str) -> Iterator[tuple[str, float]]:
 def _chain(path: str) -> Iterator[tuple[str, float]]:
     """The path and, for a link, every link on to its target."""
     current = path
-    for _ in range(_LINKS_MAX):
+    for _step in range(_LINKS_MAX):
         try:
             found = os.lstat(current)
             yield path, found.st_ctime
