@@ -45,5 +45,5 @@ def call(*arguments: str) -> dict[str, Any]:
         )
     rc, answer, stderr = _run(list(arguments))
     if answer.get("result") == "failed":
-        raise RingstandError(answer["reason"], rc=rc, stderr=stderr, **answer.get("details", {}))
+        raise RingstandError(answer["reason"], **{"rc": rc, "stderr": stderr, **answer.get("details", {})})
     return answer

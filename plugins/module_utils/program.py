@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int
 
     entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, say)
     if entry["result"] != "ok":
-        raise RingstandError(entry["reason"], **{**entry["details"], "activation": entry})
+        raise RingstandError(entry["reason"], **{**entry["details"], "phases": entry["phases"]})
     if options.json:
         print(json.dumps({**entry, "changed": True}))
     else:

@@ -1,0 +1,134 @@
+"""Deploys of the example app as users make them, with visitors on the site all the time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, NAME, Run, Site
+from load import visitors
+
+BAD_REVISION = '''
+"""A migration that fails half way."""
+
+from alembic import op
+
+revision = "0badc0de0bad"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE half (id integer)")
+    op.execute("SELECT 1 / 0")
+'''
+
+
+class Team:
+    """A working copy of the shop, deployed by the playbooks."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.source = site.work / "shop"
+        if not self.source.exists():
+            shutil.copytree(CHECKOUT / "examples" / "shop", self.source)
+            inventory = site.inventory.read_text()
+            self.inventory.write_text(inventory.replace(str(CHECKOUT / "examples" / "shop"), str(self.source)))
+
+    @property
+    def inventory(self) -> Path:
+        return self.site.work / "team.yml"
+
+    def play(self, playbook: str, *arguments: str) -> Run:
+        return self.site.play("-i", str(self.inventory), *arguments, playbook=str(CHECKOUT / "playbooks" / playbook))
+
+    def change(self, text: str) -> None:
+        (self.source / "shop" / "static" / "release.txt").write_text(text)
+
+    def status(self) -> dict:
+        return json.loads(self.site.root("ringstand --json status shop"))["apps"][0]
+
+    def head(self) -> str:
+        return self.site.root("runuser -u shop -- psql -XAtc 'SELECT version_num FROM alembic_version'").strip()
+
+
+@pytest.fixture
+def team(site):
+    return Team(site)
+
+
+def test_a_deploy_and_a_rollback_lose_no_request(site, team):
+    before = team.status()["release"]
+    team.change("second")
+    with visitors(site.address, NAME) as seen:
+        deployed = team.play("deploy.yml", "-e", "app=shop")
+        after = team.status()["release"]
+        back = team.play("rollback.yml", "-e", "app=shop")
+    assert (deployed.code, back.code) == (0, 0), deployed.output[-3000:] + back.output[-3000:]
+    assert seen.failures == {}
+    assert set(seen.releases) == {before, after}
+    assert seen.posts > 100
+    assert team.status()["release"] == before
+
+
+def test_what_is_live_is_not_deployed_again(team):
+    team.change("third")
+    assert team.play("deploy.yml", "-e", "app=shop").recap("changed") == 1
+    assert team.play("deploy.yml", "-e", "app=shop").recap("changed") == 0
+
+
+def test_the_site_leaves_the_release_that_was_deployed(site, team):
+    release = team.status()["release"]
+    run = site.play()
+    assert (run.code, run.recap("changed")) == (0, 0), run.output[-3000:]
+    assert team.status()["release"] == release
+
+
+def test_a_migration_that_fails_switches_nothing(site, team):
+    before, head = team.status()["release"], team.head()
+    revision = team.source / "migrations" / "versions" / "0badc0de0bad_half.py"
+    revision.write_text(BAD_REVISION.format(head=head))
+    try:
+        with visitors(site.address, NAME) as seen:
+            run = team.play("deploy.yml", "-e", "app=shop")
+    finally:
+        revision.unlink()
+    assert run.code != 0
+    assert "0badc0de0bad" in run.output
+    assert "division by zero" in run.output
+    assert seen.failures == {}
+    assert set(seen.releases) == {before}
+    assert (team.status()["release"], team.head()) == (before, head)
+    assert site.root("runuser -u shop -- psql -XAtc \"SELECT to_regclass('half')\"").strip() == ""
+
+
+def test_an_app_that_does_not_import_is_refused_before_its_migrations(site, team):
+    before = team.status()["release"]
+    module = team.source / "shop" / "views.py"
+    good = module.read_text()
+    module.write_text(good + "\nimport no_such_module\n")
+    try:
+        with visitors(site.address, NAME) as seen:
+            run = team.play("deploy.yml", "-e", "app=shop")
+    finally:
+        module.write_text(good)
+    assert run.code != 0
+    assert "no_such_module" in run.output
+    assert seen.failures == {}
+    assert set(seen.releases) == {before}
+
+
+def test_a_changed_setting_restarts_the_app_without_losing_a_request(site, team):
+    changed = team.inventory.read_text().replace("    environment:", "    threads: 5\n        environment:")
+    inventory = site.work / "changed.yml"
+    inventory.write_text(changed)
+    assert "threads: 5" in changed
+    with visitors(site.address, NAME) as seen:
+        run = site.play("-i", str(inventory))
+    assert run.code == 0, run.output[-3000:]
+    assert seen.failures == {}
+    assert "threads = 5" in site.root("cat /etc/ringstand/gunicorn/shop.py")
+    assert site.play().code == 0  # back to what the other tests know
