@@ -136,7 +136,7 @@ stderr:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import file_diff, file_transaction, files
+from ansible_collections.ringstand.flask.plugins.module_utils import commands, file_diff, file_transaction, files
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 FILE_OPTIONS = {
@@ -154,9 +154,20 @@ FILE_OPTIONS = {
 }
 
 
+class UnrecordedModule(AnsibleModule):
+    """A module whose arguments are not written to the host's log.
+
+    There Ansible hides a nested secret by replacing its value in the text of the whole argument, where a line break
+    or a quote is escaped: a secret of several lines would be in the journal.
+    """
+
+    def _log_invocation(self) -> None:
+        self.log("Invoked")
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
+    module = UnrecordedModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_OPTIONS},
             "validate": {"type": "list", "elements": "str", "default": []},
@@ -165,6 +176,8 @@ def main() -> None:
     )
     try:
         entries = [files.parse_entry(raw) for raw in module.params["files"]]
+        for command in module.params["validate"]:
+            commands.check_command(command, "validate", placeholder=False)
         if module.check_mode:
             changes = files.plan(entries, check=True)
         else:

@@ -146,13 +146,6 @@ def test_a_validator_does_not_tell_secrets(tmp_path: Path) -> None:
     assert "corr3ct" not in error.message + str(error.details)
 
 
-@pytest.mark.parametrize("command", ["", "nginx -t 'x", "visudo -cf %s"])
-def test_group_commands_are_checked_before_the_first_change(tmp_path: Path, command: str) -> None:
-    with pytest.raises(RingstandError, match="Failed to check validate"):
-        file_transaction.apply([entry(tmp_path / "a", content="")], [command])
-    assert not (tmp_path / "a").exists()
-
-
 @as_root
 def test_owner_and_group(tmp_path: Path) -> None:
     wanted = [

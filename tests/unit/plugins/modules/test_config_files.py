@@ -73,5 +73,13 @@ def test_one_bad_entry_stops_all(run: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("command", ["", "nginx -t 'x", "visudo -cf %s"])
+@pytest.mark.parametrize("check", [True, False])
+def test_commands_are_checked_before_the_first_change(run: Any, tmp_path: Path, command: str, check: bool) -> None:
+    result = run([{"path": f"{tmp_path}/a", "content": ""}], validate=[command], _ansible_check_mode=check)
+    assert result["msg"].startswith("Failed to check validate: ")
+    assert not (tmp_path / "a").exists()
+
+
 def test_unknown_option_is_refused(run: Any, tmp_path: Path) -> None:
     assert "Unsupported parameters" in run([{"path": f"{tmp_path}/a", "contents": ""}])["msg"]
