@@ -99,7 +99,7 @@ def create(name: str, distribution: str, base: str, publish: list[str]) -> Host:
               f"{LABEL}.distribution": distribution, f"{LABEL}.publish": " ".join(publish)}
     # --privileged: systemd's own sandboxing needs it, and so does ufw.
     command = podman("create", "--systemd=always", "--privileged", "--name", container_name(name),
-                     "--hostname", name, "--network", NETWORK, "--ip", address,
+                     "--hostname", name, "--network", NETWORK, "--ip", address, "--mac-address", mac_of(address),
                      *(f"--label={key}={value}" for key, value in labels.items()),
                      *(f"--publish={ports}" for ports in publish), base, "/sbin/init")
     run(command, f"create the test host {name}")
@@ -114,6 +114,11 @@ def start(host: Host, remove_on_failure: bool) -> None:
         if remove_on_failure:
             run(podman("rm", "--force", host.container), f"remove {host.name}")
         raise
+
+
+def mac_of(address: str) -> str:
+    """The same at each boot: this machine remembers an old one for ten seconds, in which the host cannot be reached."""
+    return "02:52:" + ipaddress.ip_address(address).packed.hex(":")
 
 
 def free_address() -> str:
