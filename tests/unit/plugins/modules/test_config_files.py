@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.module_utils import file_transaction
 from ansible_collections.ringstand.flask.plugins.modules import config_files
@@ -83,3 +84,12 @@ def test_commands_are_checked_before_the_first_change(run: Any, tmp_path: Path, 
 
 def test_unknown_option_is_refused(run: Any, tmp_path: Path) -> None:
     assert "Unsupported parameters" in run([{"path": f"{tmp_path}/a", "contents": ""}])["msg"]
+
+
+def test_no_secret_is_in_the_hosts_log(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ansible masks a nested secret by its value, which the log shows escaped when it has a quote or several lines.
+    recorded: list[Any] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _self, *arguments, **_options: recorded.append(arguments))
+    run([{"path": f"{tmp_path}/file", "secret_content": f"A=it's\nB={CANARY}\n"}])
+    assert recorded
+    assert CANARY not in str(recorded)
