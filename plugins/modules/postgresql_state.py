@@ -52,17 +52,19 @@ options:
         description: Name of the role.
         type: str
         required: true
-      password:
-        description:
-          - Password, or its SCRAM-SHA-256 verifier. Only compared with the stored verifier, never sent to the server.
-          - When it is left out, the role's password is not looked at.
-        type: str
       attributes:
         description: What the role may do besides logging in; it loses what is not listed.
         type: list
         elements: str
         choices: [superuser, createdb, createrole, replication, bypassrls]
         default: []
+  passwords:
+    description:
+      - Passwords by role, or their SCRAM-SHA-256 verifiers. They are only compared with what is stored, and never sent to
+        the server.
+      - The password of a role that is not here is not looked at.
+    type: dict
+    default: {}
   databases:
     description: Databases that have to exist.
     type: list
@@ -271,10 +273,12 @@ def main() -> None:
                 "default": [],
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "password": {"type": "str", "no_log": True},
                     "attributes": attributes,
                 },
             },
+            # Not among the roles: Ansible records arguments in the host's log, where it masks a nested secret only as
+            # long as writing it down does not escape anything in it.
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
             "databases": {
                 "type": "list",
                 "elements": "dict",
@@ -291,7 +295,8 @@ def main() -> None:
     )
     try:
         for role in module.params["roles"]:
-            if is_md5(role["password"] or ""):
+            role["password"] = str(module.params["passwords"].get(role["name"], ""))
+            if is_md5(role["password"]):
                 raise RingstandError(
                     f"Failed to accept the password of the role {role['name']}: it is an md5 hash, which PostgreSQL "
                     "is giving up. Write the password itself or its SCRAM-SHA-256 verifier"

@@ -46,3 +46,10 @@ def test_packages() -> None:
     assert Role("postgresql").value("postgresql_packages") == ["postgresql", "python3-psycopg2"]
     chosen = Role("postgresql", postgresql_version="17", postgresql_extra_packages=["postgresql-17-postgis-3"])
     assert chosen.value("postgresql_packages") == ["postgresql-17", "python3-psycopg2", "postgresql-17-postgis-3"]
+
+
+def test_passwords_are_apart_from_roles() -> None:
+    shop = {"name": "shop", "attributes": ["createdb"]}
+    role = Role("postgresql", postgresql_roles=[{**shop, "password": "it's \"so\""}, {"name": "blog"}])
+    assert role.value("__postgresql_roles") == [shop, {"name": "blog"}]
+    assert role.value("__postgresql_passwords") == {"shop": "it's \"so\""}
