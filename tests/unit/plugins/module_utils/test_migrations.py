@@ -234,6 +234,7 @@ def test_migrations_that_are_not_required_may_be_missing(app: App, prepare: Call
     prepare(app)
     result = app.migrate(required=False)
     assert (result.state, result.changed) == ("none", False)
+    assert bool(app.sent) == (prepare is no_revisions)  # what is plain to see costs no process
 
 
 def test_an_explicit_url_wins_and_is_no_argument(app: App) -> None:
