@@ -17,8 +17,8 @@ from . import activation, switch
 from .activation_unit import run_activation
 from .app_state import app_state
 from .errors import RingstandError
-from .layout import SLOTS, app_names, load_settings
 from .host_program import PROTOCOL
+from .layout import SLOTS, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
 from .releases import read_manifest, release_ids
 from .systemd import systemctl
