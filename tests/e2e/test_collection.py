@@ -50,8 +50,9 @@ def test_its_playbook_runs_by_name(site, installed, no_configuration, tmp_path):
 
 
 def test_its_documentation_is_readable(installed, no_configuration):
-    modules = [path.stem for path in (installed / "ansible_collections/ringstand/flask/plugins/modules").glob("*.py")]
-    done = subprocess.run(["ansible-doc", "--type", "module", *(f"ringstand.flask.{name}" for name in modules)],
-                          env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_CONFIG": no_configuration},
-                          capture_output=True, text=True, check=False)
+    folder = installed / "ansible_collections" / "ringstand" / "flask" / "plugins" / "modules"
+    modules = [f"ringstand.flask.{path.stem}" for path in folder.glob("*.py")]
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_CONFIG": no_configuration}
+    command = ["ansible-doc", "--type", "module", *modules]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
