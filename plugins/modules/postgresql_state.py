@@ -60,8 +60,8 @@ options:
         default: []
   passwords:
     description:
-      - Passwords by role, or their SCRAM-SHA-256 verifiers. They are only compared with what is stored, and never sent to
-        the server.
+      - Passwords by role, or their SCRAM-SHA-256 verifiers. They are only compared with what is stored, and never sent
+        to the server.
       - The password of a role that is not here is not looked at.
     type: dict
     default: {}

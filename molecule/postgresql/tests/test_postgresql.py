@@ -82,8 +82,8 @@ def test_passwords_over_tcp(host: Any) -> None:
 def test_databases_are_their_owners(host: Any) -> None:
     assert "permission denied for database" in over_tcp(host, "blog", PASSWORD, "shop").stderr
     assert "permission denied for database" in psql(host, "SELECT 1", "shop", "blog-1").stderr
-    owners = sql(host, "SELECT string_agg(datname || '=' || pg_get_userbyid(datdba), ' ' ORDER BY datname) FROM pg_database "
-                       "WHERE datname IN ('shop', 'blog-1')")  # fmt: skip
+    pairs = "string_agg(datname || '=' || pg_get_userbyid(datdba), ' ' ORDER BY datname)"
+    owners = sql(host, f"SELECT {pairs} FROM pg_database WHERE datname IN ('shop', 'blog-1')")
     assert owners == "blog-1=blog shop=shop"
     assert sql(host, "SELECT has_schema_privilege('public', 'public', 'CREATE')", database="shop") == "f"
 
