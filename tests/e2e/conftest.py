@@ -39,6 +39,11 @@ class Run:
     calls: list[str]
     code: int
 
+    def changed(self) -> list[str]:
+        """The tasks that changed something."""
+        tasks = re.split(r"^TASK ", self.output, flags=re.M)[1:]
+        return [task.splitlines()[0].strip(" *") for task in tasks if re.search(r"^changed: ", task, flags=re.M)]
+
     def recap(self, word: str) -> int:
         return int(re.search(rf"{HOST} .*\b{word}=(\d+)", self.output)[1])
 
@@ -73,7 +78,8 @@ class Site:
     def root(self, command: str, stdin: str = "") -> str:
         """What a command says as root on the host; it may fail."""
         argv = [*test_hosts.ssh_command(test_hosts.find(HOST)), f"sudo sh -c {shlex.quote(command)}"]
-        return subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False).stdout
+        return subprocess.run(argv, input=stdin, text=True, errors="replace", capture_output=True,
+                              check=False).stdout
 
     def ask(self, path: str) -> Answer:
         return ask(self.address, NAME, path)

@@ -106,6 +106,11 @@ def create(name: str, distribution: str, base: str, publish: list[str]) -> Host:
     return Host(name, address, distribution, base, publish, "created")
 
 
+def hardware_address(address: str) -> str:
+    """The same at every start, or whoever knows the old one sends into the void for seconds after a restart."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
+
+
 def start(host: Host, remove_on_failure: bool) -> None:
     """Start the container. A new one that cannot start, because a port is taken, is not left behind."""
     try:
@@ -216,7 +221,7 @@ def remove(names: list[str]) -> None:
     with checkout_lock():
         for host in hosts():
             if host.name in names:
-                run(podman("rm", "--force", "--time", "1", host.container), f"remove {host.name}")
+                remove_container(host)
                 write_known(host.address, None)
         for name in names:
             (STATE / name / "address").unlink(missing_ok=True)
@@ -225,6 +230,13 @@ def remove(names: list[str]) -> None:
         write_ssh_config()
         if not hosts() and not subprocess.run(podman("network", "exists", NETWORK), check=False).returncode:
             run(podman("network", "rm", NETWORK), f"remove the network {NETWORK}")
+
+
+def remove_container(host: Host) -> None:
+    """podman may find that the container it is about to kill has just stopped by itself: that is no failure."""
+    command = podman("rm", "--force", "--time", "1", host.container)
+    if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+        run(command, f"remove {host.name}")
 
 
 def clean() -> None:
