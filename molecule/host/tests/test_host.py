@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -157,10 +158,13 @@ def test_a_list_that_locks_out_is_refused_before_the_first_change(host, tmp_path
     ]
     path = tmp_path / "play.yml"
     path.write_text(json.dumps(play))
-    argv = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(path)]
+    inventory = Path(
+        os.environ["MOLECULE_INVENTORY_FILE"]
+    ).parent  # Molecule's own file, beside that with the addresses
+    argv = ["ansible-playbook", "-i", str(inventory), str(path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode != 0
-    assert "it would lock out this run" in done.stdout + done.stderr
+    assert "it would lock out this run" in done.stdout + done.stderr, done.stdout
     assert "changed=0" in done.stdout
     assert host.check_output("ufw status") == before
 
