@@ -53,9 +53,8 @@ def saslprep(password: str) -> str:
 
     PostgreSQL looks for prohibited characters before it normalises (src/common/saslprep.c), so this does too.
     """
-    mapped = "".join(
-        " " if stringprep.in_table_c12(char) else char for char in password if not stringprep.in_table_b1(char)
-    )
+    spaced = (" " if stringprep.in_table_c12(char) else char for char in password)
+    mapped = "".join(char for char in spaced if not stringprep.in_table_b1(char))
     if not mapped or any(prohibits(char) for char in mapped for prohibits in _PROHIBITED):
         return password
     right_to_left = [stringprep.in_table_d1(char) for char in mapped]
