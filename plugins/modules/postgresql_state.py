@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: postgresql_state
 short_description: Read what differs between a PostgreSQL cluster and what is wanted of it
 version_added: 1.0.0
-author: ringstand contributors (https://github.com/ringstand)
+author:
+  - ringstand contributors (@ringstand)
 description:
   - Finds the cluster to work on, its version included, and compares its loaded configuration, roles, databases and
     extensions with what is wanted, in one call.
