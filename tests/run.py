@@ -148,8 +148,8 @@ def main() -> int:
     run_all([stage for stage in wanted if not stage.alone], LANES)
     run_all([stage for stage in wanted if stage.alone], 1)
     failed = [stage.name for stage in wanted if not stage.passed]
-    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - started:.0f} s"
-          + (f": {', '.join(failed)}" if failed else ""))
+    print(f"{time.monotonic() - started:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

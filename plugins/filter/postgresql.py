@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import conf_value, sized_settings
 from ansible_collections.ringstand.flask.plugins.module_utils.scram import is_verifier, make_verifier
+from ansible_collections.ringstand.flask.plugins.plugin_utils.filters import domain_errors
 
 
 def _sized(memory_mb: Any, cpu_count: Any, max_connections: Any = 100) -> dict[str, Any]:
@@ -27,24 +26,13 @@ def _role_verifier(name: str, roles: list[dict[str, Any]]) -> str:
     return password if not password or is_verifier(password) else make_verifier(password)
 
 
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except RingstandError as error:
-            raise AnsibleFilterError(error.message) from error
-
-    return run
-
-
 class FilterModule:
     """Ansible finds the filters through this class."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
         return {
-            "postgresql_role_verifier": _filter(_role_verifier),
-            "postgresql_sized_settings": _filter(_sized),
-            "postgresql_value": _filter(conf_value),
+            "postgresql_role_verifier": domain_errors(_role_verifier),
+            "postgresql_sized_settings": domain_errors(_sized),
+            "postgresql_value": domain_errors(conf_value),
         }

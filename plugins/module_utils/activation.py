@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from . import builds, releases, switch
-from .app_unit import run_in_unit
+from . import builds, releases, static_files, switch
+from .app_unit import AppUnit, run_in_unit
 from .errors import RingstandError
 from .health import HealthCheck, observe, wait_healthy
 from .layout import AppSettings
@@ -61,7 +61,7 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> dict[st
             venv, built = builds.ensure_venv(settings, tree)
             os.symlink(os.path.relpath(venv, layout.release_dir(release)), f"{layout.release_dir(release)}/venv")
         with progress.phase("release_command"):
-            _run_release_commands(settings, release, tree)
+            _run_release_commands(settings, release)
         with progress.phase("freeze"):
             releases.freeze(layout.release_dir(release), settings.name)
             os.sync()
@@ -75,11 +75,11 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> dict[st
     with progress.phase("migrate"):
         schema = _migrate(settings, release)
     with progress.phase("static files"):
-        builds.publish_static(settings, tree)
+        static_files.publish(settings, tree)
     activate(settings, release, progress)
     with progress.phase("prune"):
         releases.prune(layout, settings.keep_releases, [*good_releases(layout), release])
-        builds.prune_static(settings, time.time())
+        static_files.prune(settings, time.time())
     return {"release": release, "version": source.version, "sha": source.sha, "venv_built": built, "schema": schema}
 
 
@@ -158,15 +158,22 @@ def _release_environment(settings: AppSettings, release: str) -> dict[str, str]:
     }
 
 
-def _run_release_commands(settings: AppSettings, release: str, tree: str) -> None:
-    unit = builds.app_unit(
+def _release_unit(settings: AppSettings, release: str, purpose: str, source_is_writable: bool = False) -> AppUnit:
+    """The unit that runs a command of a release: in its source, with the app's environment and rights."""
+    layout = settings.layout
+    source = os.path.join(layout.release_dir(release), "src")
+    return builds.app_unit(
         settings,
-        "release",
-        tree,
-        environment_file=settings.layout.environment_file,
+        purpose,
+        source,
+        environment_file=layout.environment_file,
         environment=_release_environment(settings, release),
-        writable_paths=[tree, settings.layout.shared_dir],
+        writable_paths=[layout.shared_dir, *([source] if source_is_writable else [])],
     )
+
+
+def _run_release_commands(settings: AppSettings, release: str) -> None:
+    unit = _release_unit(settings, release, "release", source_is_writable=True)
     for command in settings.release_command:
         done = run_in_unit(["/bin/sh", "-ec", command], app=unit, timeout_seconds=settings.migration_timeout_seconds)
         builds.must_succeed(done, f"run release_command {command!r} of {settings.name}")
@@ -174,38 +181,21 @@ def _run_release_commands(settings: AppSettings, release: str, tree: str) -> Non
 
 def _import_test(settings: AppSettings, release: str) -> None:
     layout = settings.layout
-    source = os.path.join(layout.release_dir(release), "src")
-    unit = builds.app_unit(
-        settings,
-        "import",
-        source,
-        environment_file=layout.environment_file,
-        environment=_release_environment(settings, release),
-        writable_paths=[layout.shared_dir],
-    )
     gunicorn = f"{layout.release_dir(release)}/venv/bin/gunicorn"
     command = [gunicorn, "--check-config", "--config", layout.gunicorn_config]
+    unit = _release_unit(settings, release, "import")
     done = run_in_unit(command, app=unit, timeout_seconds=settings.start_timeout_seconds)
     builds.must_succeed(done, f"import {settings.wsgi!r}", "Nothing was migrated or switched.")
 
 
 def _migrate(settings: AppSettings, release: str) -> dict[str, Any]:
-    layout = settings.layout
-    source = os.path.join(layout.release_dir(release), "src")
     if settings.migrations == "none":
         return {}
-    unit = builds.app_unit(
-        settings,
-        "migrate",
-        source,
-        environment_file=layout.environment_file,
-        environment=_release_environment(settings, release),
-        writable_paths=[layout.shared_dir],
-    )
+    unit = _release_unit(settings, release, "migrate")
     request = MigrationRequest(
         app=settings.name,
-        app_dir=source,
-        venv_dir=f"{layout.release_dir(release)}/venv",
+        app_dir=unit.working_dir,
+        venv_dir=f"{settings.layout.release_dir(release)}/venv",
         lock_timeout_seconds=settings.migration_lock_timeout_seconds,
         timeout_seconds=settings.migration_timeout_seconds,
         required=settings.migrations == "flask",

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Build a release on its host: unpack the source, make or reuse the virtual environment, publish static files.
+"""Build a release on its host: unpack the source, make or reuse the virtual environment.
 
 Nothing is built as root. A virtual environment is built in place (its scripts hold its path) and is valid only once
 its marker file is on disk; its name is a hash of all that decides its content, so that an unchanged lock costs nothing.
@@ -19,13 +19,12 @@ from dataclasses import replace
 from .app_unit import AppUnit, Completed, run_in_unit
 from .errors import RingstandError
 from .layout import UV, AppSettings
-from .releases import freeze, release_ids, write_durably
+from .releases import freeze, write_durably
 from .systemd import redact
 
 _MARKER = ".ringstand-complete"
 _SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 _BUILD_TIMEOUT_SECONDS = 1800
-STATIC_GRACE_SECONDS = 7 * 24 * 3600
 
 
 def app_unit(settings: AppSettings, purpose: str, working_dir: str, **changes: object) -> AppUnit:
@@ -191,62 +190,3 @@ def _uv_commands(settings: AppSettings, source: str, venv: str) -> list[list[str
         if extra:  # apart: a file with hashes would demand one for each of them
             commands.append([UV, "pip", "install", *extra])
     return commands
-
-
-def publish_static(settings: AppSettings, source: str) -> int:
-    """Copy the source's static files to where nginx serves them; returns how many changed.
-
-    Additive, each file atomically: pages of the old release keep finding theirs.
-    """
-    if not settings.static:
-        return 0
-    origin = os.path.join(source, settings.static["dir"])
-    if not os.path.isdir(origin):
-        raise RingstandError(
-            f"Failed to publish static files: {settings.static['dir']!r} is not a folder of the source. "
-            f"Set static.dir of {settings.name} to the folder that holds them, or remove static."
-        )
-    published = 0
-    for directory, _, files in os.walk(origin):
-        relative = os.path.relpath(directory, origin)
-        target = os.path.normpath(os.path.join(settings.layout.static_dir, relative))
-        os.makedirs(target, mode=0o755, exist_ok=True)
-        for name in files:
-            published += _publish_file(os.path.join(directory, name), os.path.join(target, name))
-    return published
-
-
-def _publish_file(origin: str, target: str) -> int:
-    if os.path.islink(origin):
-        return 0  # a link could lead nginx to any file of the host
-    status = os.stat(origin)
-    try:
-        existing = os.stat(target)
-        if (existing.st_size, int(existing.st_mtime)) == (status.st_size, int(status.st_mtime)):
-            return 0
-    except FileNotFoundError:
-        pass
-    temporary = f"{target}.new"
-    shutil.copyfile(origin, temporary)
-    os.chmod(temporary, 0o644)
-    os.utime(temporary, (status.st_atime, status.st_mtime))
-    os.rename(temporary, target)
-    return 1
-
-
-def prune_static(settings: AppSettings, now: float) -> int:
-    """Remove published files that no release on disk has, some days after they were published; returns how many."""
-    if not settings.static:
-        return 0
-    layout = settings.layout
-    origins = [os.path.join(layout.release_dir(name), "src", settings.static["dir"]) for name in release_ids(layout)]
-    removed = 0
-    for directory, _, files in os.walk(layout.static_dir, topdown=False):
-        relative = os.path.relpath(directory, layout.static_dir)
-        for name in files:
-            path = os.path.join(directory, name)
-            wanted = any(os.path.exists(os.path.join(origin, relative, name)) for origin in origins)
-            if not wanted and now - os.stat(path).st_ctime > STATIC_GRACE_SECONDS:
-                os.unlink(path)
-                removed += 1
-    return removed

@@ -1,8 +1,7 @@
-"""What decides a virtual environment's name, and how static files are published."""
+"""What decides a virtual environment's name, and which file says what to install."""
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +9,15 @@ from pathlib import Path
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import builds
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings
 
-SETTINGS = AppSettings("shop", "shop:app", {}, python=sys.executable, static={"url": "/static/", "dir": "static"})
+SETTINGS = AppSettings("shop", "shop:app", {}, python=sys.executable)
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "src"
-    (path / "static").mkdir(parents=True)
+    path.mkdir()
     (path / "requirements.txt").write_text("flask==3.1.2\n")
     return path
 
@@ -55,41 +54,3 @@ def test_uv_lock_goes_before_requirements(source: Path) -> None:
 def test_without_a_dependency_file_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(RingstandError, match="neither uv.lock .* nor requirements.txt. Make one"):
         builds.dependency_file(str(tmp_path))
-
-
-@pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    target = tmp_path / "root" / "srv" / "shop" / "static"
-    target.mkdir(parents=True)
-    monkeypatch.setattr(AppSettings, "layout", property(lambda self: Layout(self.name, str(tmp_path / "root"))))
-    return target
-
-
-def test_static_files_are_added_replaced_and_never_removed(source: Path, published: Path) -> None:
-    (published / "old.css").write_text("old")
-    (source / "static" / "css").mkdir()
-    (source / "static" / "css" / "app.css").write_text("new")
-    assert builds.publish_static(SETTINGS, str(source)) == 1
-    assert builds.publish_static(SETTINGS, str(source)) == 0
-    (source / "static" / "css" / "app.css").write_text("newer")
-    assert builds.publish_static(SETTINGS, str(source)) == 1
-    assert (published / "css" / "app.css").read_text() == "newer"
-    assert (published / "old.css").read_text() == "old"
-
-
-def test_a_link_is_not_published(source: Path, published: Path) -> None:
-    os.symlink("/etc/shadow", source / "static" / "shadow")
-    assert builds.publish_static(SETTINGS, str(source)) == 0
-    assert list(published.iterdir()) == []
-
-
-def test_files_that_no_release_has_go_after_some_days(source: Path, published: Path) -> None:
-    (published / "old.css").write_text("old")
-    ctime = (published / "old.css").stat().st_ctime
-    assert builds.prune_static(SETTINGS, ctime + builds.STATIC_GRACE_SECONDS - 1) == 0
-    assert builds.prune_static(SETTINGS, ctime + builds.STATIC_GRACE_SECONDS + 1) == 1
-
-
-def test_a_missing_static_folder_is_named(tmp_path: Path, published: Path) -> None:
-    with pytest.raises(RingstandError, match="'static' is not a folder of the source"):
-        builds.publish_static(SETTINGS, str(tmp_path))
