@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import builds, releases, static_files, switch
-from .app_unit import AppUnit, run_in_unit
+from .app_unit import AppUnit, activation_pattern, run_in_unit
 from .errors import RingstandError
 from .health import HealthCheck, observe, wait_healthy
 from .layout import AppSettings
@@ -39,7 +39,7 @@ class Source:
 def recover(settings: AppSettings) -> None:
     """Put right whatever an activation that was killed, or a reboot, has left."""
     layout = settings.layout
-    systemctl("stop", f"ringstand-activation-*-{settings.name}-*.service", check=False)
+    systemctl("stop", activation_pattern(settings.name), check=False)
     for directory in (layout.releases_dir, layout.venvs_dir, layout.slots_dir, layout.static_dir, layout.state_dir):
         if not os.path.isdir(directory):
             raise RingstandError(f"Failed to prepare {settings.name}: {directory} is missing. Run site.yml.")

@@ -55,6 +55,16 @@ class Completed:
     timed_out: bool = False
 
 
+def new_unit_name(app: AppUnit) -> str:
+    """A name that no other unit has. Dots set the app's name off: no app has one, so that a pattern finds its own."""
+    return f"ringstand-{app.purpose}.{app.name}.{uuid.uuid4().hex[:8]}.service"
+
+
+def activation_pattern(app: str) -> str:
+    """The pattern of the units that an activation of ``app`` may have started."""
+    return f"ringstand-activation-*.{app}.*.service"
+
+
 def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list[str]:
     """Return the ``systemd-run`` command line, without the command that it is to run."""
     properties = [
@@ -93,7 +103,7 @@ def run_in_unit(
     Needs root. Output goes through files, so that a command that prints without end fills no memory: only the last
     ``stdout_limit`` bytes of each stream are returned. Raises :class:`RingstandError` when systemd is not there.
     """
-    unit_name = f"ringstand-{app.purpose}-{app.name}-{uuid.uuid4().hex[:8]}.service"
+    unit_name = new_unit_name(app)
     command = [*unit_arguments(app, unit_name, timeout_seconds), "--", *argv]
     started = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
