@@ -72,7 +72,8 @@ options:
 attributes:
   check_mode:
     description: Reports which actions would be taken. A unit without a file is taken as one that an earlier task would
-      have made. A reload or restart for a file that an earlier task would only now change cannot be foreseen.
+      have made.
+    details: A reload or restart for a file that an earlier task would only now change cannot be foreseen.
     support: partial
   diff_mode:
     description: Shows the actions and the changed path that is the reason.
