@@ -9,6 +9,7 @@ Nothing that it writes holds a secret of the environment. ``migrations.py`` send
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -239,6 +240,16 @@ def lock_key(app: str) -> int:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process, with force when it does not listen."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Run:
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
@@ -318,9 +329,9 @@ class Run:
 
     def take_lock(self, database: Database, connection: Any) -> None:
         key = lock_key(self.request["app"])
-        end = min(self.deadline, time.monotonic() + self.request["advisory_lock_wait_seconds"])
+        limit = min(self.deadline, time.monotonic() + self.request["advisory_lock_wait_seconds"])
         while not database.try_lock(connection, key):
-            if time.monotonic() >= end:
+            if time.monotonic() >= limit:
                 raise Stop("lock_timeout", advisory=True, blockers=database.lock_holders(connection, key))
             time.sleep(POLL_SECONDS)
 
@@ -346,11 +357,8 @@ class Run:
                 return "upgraded"
             blocked = rc != 0 and (blockers or LOCK_TIMEOUT.search(output))
             # An index that a cancelled CREATE INDEX CONCURRENTLY left behind would only fail again.
-            if (
-                not blocked
-                or self.facts["invalid_indexes"] != before_indexes
-                or attempt == self.request["lock_retries"]
-            ):
+            is_last = attempt == self.request["lock_retries"] or time.monotonic() > self.deadline
+            if not blocked or is_last or self.facts["invalid_indexes"] != before_indexes:
                 break
             time.sleep(min(2**attempt, 10, max(0.0, self.deadline - time.monotonic())))
         if blocked:
@@ -377,31 +385,25 @@ class Run:
                 )  # fmt: skip
             except OSError as error:
                 raise Stop("failed", reason=f"{command[0]!r} does not start: {error}") from error
-            while True:
-                try:
-                    rc: int | None = process.wait(POLL_SECONDS)
+            rc: int | None = None
+            while time.monotonic() <= self.deadline:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    rc = process.wait(POLL_SECONDS)
                     break
-                except subprocess.TimeoutExpired:
-                    seen = self.watch(database, connection)
-                now = time.monotonic()
+                seen = self.watch(database, connection)
                 if seen:
+                    now = time.monotonic()
                     blocked_since = blocked_since if now - blocked_until < 4 * POLL_SECONDS else now
                     blocked_until, blockers = now, seen
-                if now > self.deadline:
-                    process.terminate()
-                    try:
-                        process.wait(10)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
-                    rc = None
-                    break
+            ended = time.monotonic()
+            if rc is None:
+                end(process)
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, size - 8 * TAIL_CHARACTERS))
             output = stream.read().decode("utf-8", "replace")
         # Blocked to the end, and for about as long as lock_timeout allows: that is what ended it.
         long_enough = blocked_until - blocked_since >= 0.7 * self.request["lock_timeout_seconds"] - POLL_SECONDS
-        at_the_end = time.monotonic() - blocked_until < 2.0
+        at_the_end = ended - blocked_until < 2.0
         return rc, output, blockers if LOCK_TIMEOUT.search(output) or (long_enough and at_the_end) else []
 
     def watch(self, database: Database, connection: Any) -> list[dict[str, Any]]:

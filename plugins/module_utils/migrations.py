@@ -238,8 +238,9 @@ def _lock_timeout(request: MigrationRequest, found: dict[str, Any]) -> str:
         return f"another migration of {request.app} still ran after {waited}: {who}. Wait for it, or end it"
     invalid = found["invalid_indexes"]
     index = f". Drop the invalid index first: {', '.join(invalid)}" if invalid else ""
+    limit = "lock_timeout" if request.lock_timeout_seconds else "timeout"
     return (
-        f"a lock was not granted within {request.lock_timeout_seconds:g} s (lock_timeout_seconds), tried "
+        f"a lock was not granted within {getattr(request, limit + '_seconds'):g} s ({limit}_seconds), tried "
         f"{found['attempts']} times; blocked by {who}. End that session (pg_terminate_backend), "
         f"or migrate when it is quieter; {_where(found)}{index}"
     )

@@ -157,6 +157,15 @@ def test_a_blocked_alter_is_retried_then_names_who_blocks(app: App, server: str,
     assert app.migrate().after == "d4"
 
 
+def test_who_blocks_is_named_when_locks_are_waited_for_without_limit(app: App, server: str) -> None:
+    app.migrate()
+    app.add_revision("d4", "c3", "op.execute('ALTER TABLE customers ADD COLUMN age integer')")
+    with psycopg.connect(host=server, user="shop", dbname="shop", application_name="report") as blocker:
+        blocker.execute("SELECT count(*) FROM customers")
+        with pytest.raises(MigrationError, match=r"not granted within 15 s \(timeout_seconds\), tried 1 times.*report"):
+            app.migrate(lock_timeout_seconds=0, timeout_seconds=15, lock_retries=3)
+
+
 def test_a_lock_that_is_released_in_time_costs_a_retry_only(
     app: App, server: str, admin: psycopg.Connection[Any]
 ) -> None:
