@@ -138,8 +138,10 @@ def _warnings(
             f"postgresql_restart_enabled to true for one run, or run systemctl restart {cluster.unit}"
         )
     own = os.path.join(cluster.config_dir, DROP_IN)
+    # A file that is not loaded yet, or a value that waits for a restart, is no sign that another file wins.
+    loaded = own in server["files"] and not stale
     for name, source in sorted(server["sources"].items()):
-        if source != own and not stale:
+        if loaded and source != own and name not in server["pending_restart"]:
             found.append(f"The setting {name} of the cluster {cluster} is ruled by {source}: remove it there")
     without_password = {role["name"] for role in roles if not role.get("password")}
     for database in databases:

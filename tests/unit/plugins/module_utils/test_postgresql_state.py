@@ -36,7 +36,7 @@ def server(**changes: Any) -> dict[str, Any]:
     return {
         "checksums": True,
         "loaded_at": 4e9,
-        "files": [],
+        "files": [DROP_IN],
         "pending_restart": [],
         "file_errors": [],
         "hba": [PEER],
@@ -133,6 +133,19 @@ def test_a_database_differs(found: dict[str, Any], expected: dict[str, Any]) -> 
 def test_warnings(found: dict[str, Any], part: str) -> None:
     (warning,) = differences(server(**found))["warnings"]
     assert part in warning
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param({"files": []}, id="the drop-in file is not written yet"),
+        pytest.param({"pending_restart": ["jit"]}, id="it waits for a restart"),
+    ],
+)
+def test_no_other_file_rules(found: dict[str, Any]) -> None:
+    other = {"jit": "/etc/postgresql/17/main/postgresql.conf"}
+    warnings = differences(server(sources=other, **found)).get("warnings", [])
+    assert not any("is ruled by" in warning for warning in warnings)
 
 
 def test_the_role_repairs_its_own_file_before_its_errors_count() -> None:
