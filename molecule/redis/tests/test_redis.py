@@ -136,5 +136,5 @@ def test_a_queue_outlives_a_restart_of_the_host(host: Any) -> None:
 
 
 def test_the_password_is_nowhere(host: Any) -> None:
-    assert host.run("grep -rl canary /etc /var/lib/redis /var/log/redis").stdout == ""
-    assert host.run("journalctl --no-pager | grep canary | grep -v 'grep\\|REDISCLI_AUTH\\|clients.py'").stdout == ""
+    assert host.run("grep -rl '[c]anary' /etc /var/lib/redis /var/log/redis").stdout == ""
+    assert host.run("journalctl --no-pager | grep '[c]anary' | grep -v 'REDISCLI_AUTH\\|clients.py'").stdout == ""
