@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -240,8 +241,10 @@ def remove_container(host: Host) -> None:
 
 
 def clean() -> None:
-    """Remove what is left when no host is: images that nothing uses, and the mount namespace."""
+    """Remove what is left when no host is: images that nothing uses, keys and notes, and the mount namespace."""
     image.remove_unused()
+    if not hosts():
+        shutil.rmtree(STATE, ignore_errors=True)
     anyone = run(podman("ps", "--all", "--quiet"), "list containers").strip()
     if not anyone and not is_cgroup2():
         release_namespace()

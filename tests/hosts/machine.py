@@ -85,7 +85,7 @@ def podman(*arguments: str) -> list[str]:
         raise HostError("Failed to find podman: it is not installed; bin/bootstrap installs it")
     prefix: list[str] = []
     if not is_cgroup2():
-        prefix += ["nsenter", "--mount", f"--target={namespace_holder()}", f"--wd={STATE}"]
+        prefix += ["nsenter", "--mount", f"--target={namespace_holder()}", "--wd=/"]
     if lacks_capability(CAP_SYS_RESOURCE):
         prefix += ["env", f"CONTAINERS_CONF={containers_conf()}"]
     return as_root([*prefix, "podman", *arguments])
