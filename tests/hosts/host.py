@@ -243,11 +243,12 @@ def remove_container(host: Host) -> None:
 def clean() -> None:
     """Remove what is left when no host is: images that nothing uses, keys and notes, and the mount namespace."""
     image.remove_unused()
-    if not hosts():
-        shutil.rmtree(STATE, ignore_errors=True)
+    ours = hosts()
     anyone = run(podman("ps", "--all", "--quiet"), "list containers").strip()
     if not anyone and not is_cgroup2():
         release_namespace()
+    if not ours:
+        shutil.rmtree(STATE, ignore_errors=True)
 
 
 def commit(name: str, tag: str) -> str:
