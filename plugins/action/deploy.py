@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
 from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import pack, resolve
 
 _SOURCE = {"git": {"type": "str"}, "version": {"type": "str"}, "path": {"type": "path"}, "archive": {"type": "path"}}
@@ -43,7 +44,8 @@ class ActionModule(ActionBase):
         for key in ("path", "archive"):
             if key in source and not os.path.isabs(source[key]):
                 source[key] = os.path.join(self._loader.get_basedir(), source[key])
-        module = {"app": arguments["app"], "force": arguments["force"]}
+        shown = {key: redact(value) for key, value in source.items()}  # -vvv shows what a module is given
+        module = {"app": arguments["app"], "source": shown, "force": arguments["force"]}
         module["by"] = arguments["by"] or os.environ.get("USER") or "ansible"
         try:
             resolved = resolve(source)

@@ -24,11 +24,21 @@ from .releases import read_manifest, release_ids
 from .systemd import systemctl
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 failed, 2 wrong usage, 3 something is not as it should be."""
     options = _parser().parse_args(arguments)
     if os.geteuid() != 0:
-        print("ringstand: run it as root, for example with sudo", file=sys.stderr)
+        _complain("ringstand: run it as root, for example with sudo")
         return 1
     try:
         return int(options.run(options))
@@ -81,16 +91,16 @@ def _caller() -> str:
 
 def _print_failure(options: argparse.Namespace, message: str, details: dict[str, Any]) -> None:
     if options.json:
-        print(json.dumps({"result": "failed", "reason": message, "details": details}))
+        _say(json.dumps({"result": "failed", "reason": message, "details": details}))
         return
-    print(f"ringstand: {message}", file=sys.stderr)
+    _complain(f"ringstand: {message}")
     for key in ("output", "journal"):
         if details.get(key):
-            print(f"--- {key}, last lines\n{details[key]}", file=sys.stderr)
+            _complain(f"--- {key}, last lines\n{details[key]}")
 
 
 def _version(options: argparse.Namespace) -> int:
-    print(json.dumps({"protocol": PROTOCOL}) if options.json else f"ringstand protocol {PROTOCOL}")
+    _say(json.dumps({"protocol": PROTOCOL}) if options.json else f"ringstand protocol {PROTOCOL}")
     return 0
 
 
@@ -98,14 +108,14 @@ def _status(options: argparse.Namespace) -> int:
     names = [options.app] if options.app else app_names()
     states = [app_state(load_settings(name).layout) for name in names]
     if options.json:
-        print(json.dumps({"apps": states}))
+        _say(json.dumps({"apps": states}))
     for state in [] if options.json else states:
         if state["release"]:
-            print(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
+            _say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
         else:
-            print(f"{state['app']}: nothing deployed yet")
+            _say(f"{state['app']}: nothing deployed yet")
         if state["activation"]:
-            print(f"  activation: {state['activation']}")
+            _say(f"  activation: {state['activation']}")
     good = all(state["service"] == "active" and state["socket"] for state in states)
     return 0 if good else 3
 
@@ -120,10 +130,10 @@ def _releases(options: argparse.Namespace) -> int:
         state = "live" if name == live else "good" if name in good else "never served" if manifest else "incomplete"
         rows.append({"release": name, "version": manifest.get("version"), "sha": manifest.get("sha"), "state": state})
     if options.json:
-        print(json.dumps({"releases": rows, "ledger": read_lines(layout.ledger)}))
+        _say(json.dumps({"releases": rows, "ledger": read_lines(layout.ledger)}))
         return 0
     for row in rows:
-        print(f"{row['release']}  {row['state']:<12}  {row['version']}")
+        _say(f"{row['release']}  {row['state']:<12}  {row['version']}")
     return 0
 
 
@@ -132,15 +142,15 @@ def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int
 
     def say(text: str) -> None:
         if not options.json:
-            print(f"{settings.name}: {text}", file=sys.stderr, flush=True)
+            _complain(f"{settings.name}: {text}")
 
     entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, say)
     if entry["result"] != "ok":
         raise RingstandError(entry["reason"], **{**entry["details"], "phases": entry["phases"]})
     if options.json:
-        print(json.dumps({**entry, "changed": True}))
+        _say(json.dumps({**entry, "changed": True}))
     else:
-        print(f"{settings.name}: {entry['version']} ({entry['release']}) is live after {entry['seconds']:.1f} s")
+        _say(f"{settings.name}: {entry['version']} ({entry['release']}) is live after {entry['seconds']:.1f} s")
     return 0
 
 
@@ -150,7 +160,7 @@ def _deploy(options: argparse.Namespace) -> int:
     if state["sha"] == options.sha and not options.force:
         unchanged = {"result": "ok", "changed": False, **{key: state[key] for key in ("release", "version", "sha")}}
         text = f"{settings.name}: {options.version} is live already as {state['release']}"
-        print(json.dumps(unchanged) if options.json else text)
+        _say(json.dumps(unchanged) if options.json else text)
         return 0
     if not os.path.isfile(options.archive):
         raise RingstandError(f"Failed to deploy {settings.name}: --archive {options.archive!r} is not a file")
@@ -172,7 +182,7 @@ def _activation(options: argparse.Namespace) -> int:
     with open(options.request, encoding="utf-8") as stream:
         request = json.load(stream)
     layout = settings.layout
-    progress = Progress(layout, request["kind"], request["by"], lambda text: print(text, flush=True), request["token"])
+    progress = Progress(layout, request["kind"], request["by"], _say, request["token"])
     try:
         if request["kind"] == "deploy":
             source = activation.Source(request["archive"], request["sha"], request["version"])
@@ -185,7 +195,7 @@ def _activation(options: argparse.Namespace) -> int:
         for path in (options.request, request.get("archive")):
             if path and os.path.exists(path):
                 os.unlink(path)
-    print(entry.get("reason") or "done", flush=True)
+    _say(entry.get("reason") or "done")
     return 0 if entry["result"] == "ok" else 1
 
 
@@ -205,6 +215,6 @@ def _boot(options: argparse.Namespace) -> int:
             systemctl("start", layout.socket_unit(slot))
             systemctl("start", "--no-block", layout.service_unit(slot))
         except RingstandError as error:  # one broken app never keeps another from starting
-            print(f"ringstand: {error.message}", file=sys.stderr)
+            _complain(f"ringstand: {error.message}")
             failed += 1
     return 1 if failed else 0

@@ -29,7 +29,7 @@ def publish(settings: AppSettings, source: str) -> int:
             f"Set static.dir of {settings.name} to the folder that holds them, or remove static."
         )
     published = 0
-    for directory, _, files in os.walk(origin):
+    for directory, _names, files in os.walk(origin):
         relative = os.path.relpath(directory, origin)
         target = os.path.normpath(os.path.join(settings.layout.static_dir, relative))
         os.makedirs(target, mode=0o755, exist_ok=True)
@@ -63,7 +63,7 @@ def prune(settings: AppSettings, now: float) -> int:
     layout = settings.layout
     origins = [os.path.join(layout.release_dir(name), "src", settings.static["dir"]) for name in release_ids(layout)]
     removed = 0
-    for directory, _, files in os.walk(layout.static_dir, topdown=False):
+    for directory, _names, files in os.walk(layout.static_dir, topdown=False):
         relative = os.path.relpath(directory, layout.static_dir)
         for name in files:
             path = os.path.join(directory, name)

@@ -25,8 +25,10 @@ attributes:
     description: Never changes anything.
   diff_mode:
     support: none
+    description: There is nothing to compare.
   idempotent:
     support: full
+    description: Never changes anything.
 """
 
 EXAMPLES = r"""

@@ -29,8 +29,10 @@ attributes:
     description: A secret that is yet to be generated is returned as a placeholder of the same form.
   diff_mode:
     support: none
+    description: It would show secrets.
   idempotent:
     support: full
+    description: A secret that is there is kept.
 """
 
 EXAMPLES = r"""

@@ -18,7 +18,7 @@ description:
   - A source that is live already is not deployed again, unless O(force) is set.
 options:
   app:
-    description: Name of the app, as the role M(ringstand.flask.gunicorn#role) set it up on the host.
+    description: Name of the app, as the role C(ringstand.flask.gunicorn) set it up on the host.
     type: str
     required: true
   source:
@@ -64,8 +64,10 @@ attributes:
     description: Resolves the source and says whether it would be deployed; whether it is healthy is not known before.
   diff_mode:
     support: full
+    description: Shows the version that is live and the one that would be.
   idempotent:
     support: full
+    description: A source that is live already is not deployed again.
 notes:
   - Needs the program C(ringstand) on the host, see the role P(ringstand.flask.cli#role).
 """
@@ -160,6 +162,7 @@ def main() -> None:
             "app": {"type": "str", "required": True},
             "source": {
                 "type": "dict",
+                "required": True,
                 "options": {
                     "git": {"type": "str"},
                     "version": {"type": "str"},

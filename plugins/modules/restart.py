@@ -28,6 +28,7 @@ attributes:
     description: Changes nothing and reports a change.
   diff_mode:
     support: none
+    description: There is no text to compare.
   idempotent:
     support: none
     description: Each run activates a release.

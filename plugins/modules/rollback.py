@@ -34,6 +34,7 @@ attributes:
     description: Finds the release and changes nothing; whether it is healthy is not known before.
   diff_mode:
     support: none
+    description: There is no text to compare.
   idempotent:
     support: none
     description: Each run activates a release.
