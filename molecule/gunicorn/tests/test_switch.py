@@ -8,6 +8,16 @@ from pathlib import Path
 import pytest
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
+DONE = "/root/switches-tested"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def once_per_host(host):
+    """A restart of the host changes nothing of what is tested here; what it must not change, test_gunicorn says."""
+    if host.file(DONE).exists:
+        pytest.skip("has run on this host before its restart")
+    yield
+    host.check_output(f"touch {DONE}")
 
 
 def no_activation(crucible) -> bool:
