@@ -55,7 +55,8 @@ def stages() -> list[Stage]:
             ["mypy", *MYPY_OWN],
             ["antsibull-changelog", "lint"],
         ], {"MYPYPATH": ".collections:tests/hosts"}),
-        Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]]),
+        Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]],
+              {"PYTHONPATH": str(CHECKOUT / ".collections")}),  # for the processes that tests start
         Stage("sanity", [["tests/sanity/run"]]),
     ]
     for scenario in sorted(path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")):
