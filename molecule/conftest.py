@@ -7,6 +7,7 @@ import re
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items):
     for item in items:
         host = re.search(r"ansible://([\w-]+)", item.nodeid)
