@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items):
     for item in items:
-        host = re.search(r"ansible://([\w-]+)", item.nodeid)
-        item.add_marker(pytest.mark.xdist_group(host[1] if host else "no host"))
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        host = parameters.get("_testinfra_host")
+        item.add_marker(pytest.mark.xdist_group(host.backend.hostname if host else "none"))
