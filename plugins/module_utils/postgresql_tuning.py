@@ -37,8 +37,8 @@ def sized_settings(memory_mb: int, cpu_count: int, max_connections: int) -> dict
         )
     if cpu_count < 1 or max_connections < 1:
         raise RingstandError(
-            f"Failed to size PostgreSQL: {cpu_count} CPUs and postgresql_settings.max_connections of {max_connections}; "
-            "both must be 1 or more"
+            f"Failed to size PostgreSQL: {cpu_count} CPUs and postgresql_settings.max_connections of "
+            f"{max_connections}; both must be 1 or more"
         )
     memory_mb = steady(memory_mb)
     shared_buffers_mb = memory_mb // 4
