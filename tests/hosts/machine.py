@@ -55,7 +55,7 @@ def run(argv: list[str], what: str, **options: Any) -> str:
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold an flock on a file, creating it; it frees itself when this process ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)  # reading is enough: another user may have made it
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,16 +33,22 @@ def as_server_user(path: Path) -> dict[str, Any]:
         return {}
     names = {entry.pw_name for entry in pwd.getpwall()}
     user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
-    for folder in (path, *list(path.parents)[:2]):
-        folder.chmod(0o755)
     os.chown(path, user.pw_uid, user.pw_gid)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server in a folder, listening on a unix socket only; the folder's path is its host name."""
-    folder = tmp_path_factory.mktemp("postgresql")
+def server() -> Iterator[str]:
+    """A server in a folder, listening on a unix socket only; the folder's path is its host name.
+
+    Not in pytest's own folder: each session closes that to other users again, and the server stops when it cannot
+    read its files.
+    """
+    with tempfile.TemporaryDirectory(prefix="ringstand-postgresql-") as name:
+        yield from run_server(Path(name))
+
+
+def run_server(folder: Path) -> Iterator[str]:
     options = as_server_user(folder)
     subprocess.run(
         ["initdb", "-U", "admin", "--auth=trust", "--no-sync", "-D", f"{folder}/data"],
