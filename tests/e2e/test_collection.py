@@ -32,6 +32,7 @@ def installed(artifact, no_configuration, tmp_path_factory):
     subprocess.run(["ansible-galaxy", "collection", "install", str(artifact), "--collections-path", str(path),
                     "--no-deps", "--offline"], check=True, capture_output=True, text=True, cwd=path,
                    env={**os.environ, "ANSIBLE_CONFIG": no_configuration})
+    assert (path / "ansible_collections" / "ringstand" / "flask" / "MANIFEST.json").exists()
     return path
 
 
