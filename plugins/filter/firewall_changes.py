@@ -45,17 +45,14 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.firewall import plan_changes
+from ansible_collections.ringstand.flask.plugins.plugin_utils.filters import domain_errors
 
 
+@domain_errors
 def firewall_changes(allow: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The changes that lead from the facts to the wanted rules."""
-    try:
-        return plan_changes(allow, facts["firewall"], facts["ssh_ports"], facts["ssh_client"])
-    except RingstandError as error:
-        raise AnsibleFilterError(error.message) from error
+    return plan_changes(allow, facts["firewall"], facts["ssh_ports"], facts["ssh_client"])
 
 
 class FilterModule:
