@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The verbs of ``ringstand`` for releases: what serves, and what shall serve."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import pwd
+from collections.abc import Callable
+from typing import Any
+
+from . import activation, switch
+from .activation_unit import run_activation
+from .app_state import app_state
+from .console import complain, say
+from .errors import RingstandError
+from .layout import SLOTS, app_names, load_settings
+from .ledger import Progress, good_releases, read_lines
+from .releases import read_manifest, release_ids
+from .systemd import systemctl
+
+
+def add_commands(command: Callable[..., None]) -> None:
+    """Register the verbs with ``command(name, run, help, *options)``; without a help text a verb is not shown."""
+    app = ("app", {"metavar": "APP"})
+    by = ("--by", {"default": _caller(), "help": "who asks, for the ledger"})
+    force = ("--force", {"action": "store_true", "help": "deploy even what is live already"})
+    command("status", _status, "what serves, and how it is", ("app", {"metavar": "APP", "nargs": "?"}))
+    command("releases", _releases, "the releases on this host", app)
+    command(
+        "deploy",
+        _deploy,
+        "build a release from an archive and make it live",
+        app,
+        ("--archive", {"required": True, "metavar": "FILE", "help": "tar archive of the source"}),
+        ("--sha", {"required": True, "help": "the commit, or a hash of the content"}),
+        ("--version", {"required": True, "help": "what people call it"}),
+        by,
+        force,
+    )
+    rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
+    command("rollback", _rollback, "make the last good release live again, or a named one", app, rollback_to, by)
+    command("restart", _restart, "start the live release anew without losing a request", app, by)
+    command("boot", _boot, "restore the live sockets and start the live slots (systemd calls this)")
+    command("activation", _activation, None, app, ("request", {"metavar": "FILE"}))
+
+
+def _caller() -> str:
+    with contextlib.suppress(KeyError):
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())
+
+
+def _status(options: argparse.Namespace) -> int:
+    names = [options.app] if options.app else app_names()
+    states = [app_state(load_settings(name).layout) for name in names]
+    if options.json:
+        say(json.dumps({"apps": states}))
+    for state in [] if options.json else states:
+        if state["release"]:
+            say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
+        else:
+            say(f"{state['app']}: nothing deployed yet")
+        if state["activation"]:
+            say(f"  activation: {state['activation']}")
+    good = all(state["service"] == "active" and state["socket"] for state in states)
+    return 0 if good else 3
+
+
+def _releases(options: argparse.Namespace) -> int:
+    settings = load_settings(options.app)
+    layout = settings.layout
+    live, good = switch.live_release(layout), good_releases(layout)
+    rows = []
+    for name in release_ids(layout):
+        manifest = read_manifest(layout, name) or {}
+        state = "live" if name == live else "good" if name in good else "never served" if manifest else "incomplete"
+        rows.append({"release": name, "version": manifest.get("version"), "sha": manifest.get("sha"), "state": state})
+    if options.json:
+        say(json.dumps({"releases": rows, "ledger": read_lines(layout.ledger)}))
+        return 0
+    for row in rows:
+        say(f"{row['release']}  {row['state']:<12}  {row['version']}")
+    return 0
+
+
+def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int:
+    settings = load_settings(options.app)
+
+    def tell(text: str) -> None:
+        if not options.json:
+            complain(f"{settings.name}: {text}")
+
+    entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, tell)
+    if entry["result"] != "ok":
+        raise RingstandError(entry["reason"], **{**entry["details"], "phases": entry["phases"]})
+    if options.json:
+        say(json.dumps({**entry, "changed": True}))
+    else:
+        say(f"{settings.name}: {entry['version']} ({entry['release']}) is live after {entry['seconds']:.1f} s")
+    return 0
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    settings = load_settings(options.app)
+    state = app_state(settings.layout)
+    if state["sha"] == options.sha and not options.force:
+        unchanged = {"result": "ok", "changed": False, **{key: state[key] for key in ("release", "version", "sha")}}
+        text = f"{settings.name}: {options.version} is live already as {state['release']}"
+        say(json.dumps(unchanged) if options.json else text)
+        return 0
+    if not os.path.isfile(options.archive):
+        raise RingstandError(f"Failed to deploy {settings.name}: --archive {options.archive!r} is not a file")
+    archive = {"archive": options.archive, "sha": options.sha, "version": options.version}
+    return _run(options, "deploy", archive)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    return _run(options, "rollback", {"release": options.release})
+
+
+def _restart(options: argparse.Namespace) -> int:
+    return _run(options, "restart", {"release": "live"})
+
+
+def _activation(options: argparse.Namespace) -> int:
+    """The process inside the unit: it prints to the journal, and its result is in the ledger."""
+    settings = load_settings(options.app)
+    with open(options.request, encoding="utf-8") as stream:
+        request = json.load(stream)
+    layout = settings.layout
+    progress = Progress(layout, request["kind"], request["by"], say, request["token"])
+    try:
+        if request["kind"] == "deploy":
+            source = activation.Source(request["archive"], request["sha"], request["version"])
+            entry = activation.run_recorded(settings, progress, lambda: activation.deploy(settings, source, progress))
+        else:
+            entry = activation.run_recorded(
+                settings, progress, lambda: activation.switch_to(settings, request["release"], progress)
+            )
+    finally:
+        for path in (options.request, request.get("archive")):
+            if path and os.path.exists(path):
+                os.unlink(path)
+    say(entry.get("reason") or "done")
+    return 0 if entry["result"] == "ok" else 1
+
+
+def _boot(options: argparse.Namespace) -> int:
+    failed = 0
+    for name in app_names():
+        try:
+            layout = load_settings(name).layout
+            switch.repair(layout)
+            slot = switch.live_slot(layout)
+            if slot is None:
+                continue
+            for other in SLOTS:
+                if other != slot:
+                    systemctl("stop", layout.socket_unit(other), check=False)
+            systemctl("reset-failed", layout.socket_unit(slot), layout.service_unit(slot), check=False)
+            systemctl("start", layout.socket_unit(slot))
+            systemctl("start", "--no-block", layout.service_unit(slot))
+        except RingstandError as error:  # one broken app never keeps another from starting
+            complain(f"ringstand: {error.message}")
+            failed += 1
+    return 1 if failed else 0
