@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Nightly dumps of single databases: portable, and restorable one by one on any PostgreSQL.
+
+``<dumps>/<database>/<UTC time>.dump`` with ``….dump.sha256`` beside it, as ``sha256sum`` writes it. A dump gets its
+name only once all of it could be read back; older ones are removed only after that.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .backup_problems import Problem
+from .backup_settings import ALL, BackupSettings
+from .errors import RingstandError
+from .postgresql_cluster import SOCKET_DIR, Cluster
+from .restic import file_sha256
+from .switch import sync_dir
+
+STAMP = "%Y%m%dT%H%M%SZ"
+SUM = ".sha256"
+DAY_SECONDS = 86_400
+# A dump waits for a lock this long at most: behind it, every new query on that table waits as well.
+LOCK_WAIT_SECONDS = 600
+_DATABASES_SQL = (
+    "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database"
+    " WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres'"
+)
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One dump. ``time`` is seconds since the epoch, ``size`` bytes."""
+
+    database: str
+    time: int
+    path: str
+    size: int
+
+
+def databases(settings: BackupSettings, cluster: Cluster) -> list[str]:
+    """The databases to dump: those of the settings, or all that the cluster has but its empty ``postgres``.
+
+    Raises :class:`RingstandError` when it cannot be asked.
+    """
+    if ALL not in settings.databases:
+        return list(settings.databases)
+    return [str(name) for name in cluster.query(_DATABASES_SQL)]
+
+
+def dump(settings: BackupSettings, cluster: Cluster, database: str, now: float) -> Dump:
+    """Dump one database, read the result back, and put it in place with its sum.
+
+    Raises :class:`RingstandError`; nothing incomplete is left behind.
+    """
+    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
+    command = [_program(cluster, "pg_dump"), "-Fc", "-w", f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}"]
+    where = ["-h", SOCKET_DIR, "-p", str(cluster.port), "-d", f"dbname='{quoted}'"]
+    reader = [_program(cluster, "pg_restore"), "--file=/dev/null"]
+
+    def fill(stream: Any) -> None:
+        _run(cluster, [*command, *where], f"dump {database!r}", stdout=stream)
+
+    def read_back(path: str) -> None:
+        # Not only --list, which reads the beginning: a dump that was cut short must not count.
+        with open(path, "rb") as stream:
+            _run(cluster, reader, f"read back the dump of {database!r}", stdin=stream)
+
+    path = _write(os.path.join(settings.dumps_dir, database), "dump", now, fill, read_back)
+    return Dump(database, _time(path), path, os.path.getsize(path))
+
+
+def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:
+    """Write the cluster's roles with their password hashes; returns the path. As :func:`dump`."""
+    command = [_program(cluster, "pg_dumpall"), "--globals-only", "-w", "-h", SOCKET_DIR, "-p", str(cluster.port)]
+
+    def fill(stream: Any) -> None:
+        _run(cluster, command, "dump the roles", stdout=stream)
+
+    def read_back(path: str) -> None:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, os.path.getsize(path) - 4096))
+            if b"PostgreSQL database cluster dump complete" not in stream.read():
+                raise RingstandError("Failed to dump the roles: the dump lacks its last line")
+
+    return _write(settings.globals_dir, "sql", now, fill, read_back)
+
+
+def _program(cluster: Cluster, name: str) -> str:
+    return f"/usr/lib/postgresql/{cluster.version}/bin/{name}"
+
+
+def _run(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None, stdout: Any = None) -> None:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
+    done = subprocess.run(
+        ["runuser", "-u", cluster.owner, "--", *command],
+        stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE,
+        encoding="utf-8", errors="replace", env=environment, cwd="/", check=False,
+    )
+    if done.returncode != 0:
+        reason = " / ".join(line.strip() for line in done.stderr.splitlines()[:3]) or "it gave no reason"
+        raise RingstandError(f"Failed to {what}: {reason}", rc=done.returncode, stderr=done.stderr)
+
+
+def _write(
+    directory: str, suffix: str, now: float, fill: Callable[[Any], None], read_back: Callable[[str], None]
+) -> str:
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    remove_leftovers(directory)
+    path = os.path.join(directory, f"{time.strftime(STAMP, time.gmtime(now))}.{suffix}")
+    temporary = f"{path}.new"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as stream:
+            fill(stream)
+            os.fsync(stream.fileno())
+        read_back(temporary)
+        _write_sum(path, file_sha256(temporary))
+        os.rename(temporary, path)
+        sync_dir(directory)
+    except OSError as error:
+        raise RingstandError(f"Failed to write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    return path
+
+
+def _write_sum(path: str, digest: str) -> None:
+    descriptor = os.open(f"{path}{SUM}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(f"{digest}  {os.path.basename(path)}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what a dump that was killed left behind: files without their final name, and a sum written before them."""
+    for name in os.listdir(directory):
+        if not name.endswith(".new"):
+            continue
+        final = os.path.join(directory, name[: -len(".new")])
+        os.unlink(os.path.join(directory, name))
+        if not os.path.exists(final):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{final}{SUM}")
+
+
+def _time(path: str) -> int:
+    return calendar.timegm(time.strptime(os.path.basename(path).split(".")[0], STAMP))
+
+
+def dumps(directory: str) -> list[Dump]:
+    """The dumps below ``directory`` (such as ``settings.dumps_dir``), by database, oldest first."""
+    found = []
+    for database in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        folder = os.path.join(directory, database)
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            path = os.path.join(folder, name)
+            if name.endswith(".dump"):
+                with contextlib.suppress(ValueError):
+                    found.append(Dump(database, _time(path), path, os.path.getsize(path)))
+    return found
+
+
+def verify(settings: BackupSettings) -> list[Problem]:
+    """Compare every dump with its sum; one that is gone while its sum is there is damage too."""
+    folders = [settings.globals_dir]
+    if os.path.isdir(settings.dumps_dir):
+        folders += [os.path.join(settings.dumps_dir, name) for name in sorted(os.listdir(settings.dumps_dir))]
+    problems = []
+    for folder in folders:
+        names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        # A sum whose dump still has its temporary name is what a killed run left behind, not damage.
+        wanted = {name[: -len(SUM)] for name in names if name.endswith(SUM)}
+        wanted -= {name[: -len(".new")] for name in names if name.endswith(".new")} - names
+        for name in sorted(wanted | {name for name in names if name.endswith((".dump", ".sql"))}):
+            reason = _damage(os.path.join(folder, name), name in wanted)
+            if reason:
+                problems.append(Problem("verify", os.path.join(folder, name), reason, True))
+    return problems
+
+
+def _damage(path: str, has_sum: bool) -> str:
+    if not os.path.exists(path):
+        return "the file is missing"
+    if not has_sum:
+        return f"its sum {os.path.basename(path)}{SUM} is missing"
+    with open(f"{path}{SUM}", encoding="utf-8", errors="replace") as stream:
+        expected = stream.read()
+    if os.path.getsize(path) == 0:
+        return "the file is empty"
+    return "" if expected == f"{file_sha256(path)}  {os.path.basename(path)}\n" else "the file is not what its sum says"
+
+
+def prune(directory: str, suffix: str, days: int, now: float) -> list[str]:
+    """Remove the files of one database that are older than ``days``, never the newest; returns their paths.
+
+    Only for a directory to which a newer dump has just been added.
+    """
+    names = sorted(name for name in os.listdir(directory) if name.endswith(f".{suffix}"))
+    removed = []
+    for name in names[:-1]:
+        path = os.path.join(directory, name)
+        with contextlib.suppress(ValueError):
+            if _time(path) < now - days * DAY_SECONDS:
+                os.unlink(path)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{path}{SUM}")
+                removed.append(path)
+    return removed

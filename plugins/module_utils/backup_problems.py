@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can be wrong with a backup, as data, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# The parts of a backup, in the order in which they run. One that fails never keeps the next from running.
+PARTS = ("archive", "postgresql", "dumps", "files", "verify")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding: the part of the backup, the file ("" when it is none of a file) and the reason.
+
+    ``corruption`` tells what is damaged from what merely failed.
+    """
+
+    part: str
+    file: str
+    reason: str
+    corruption: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is in the status file."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.file}: {self.reason}" if self.file else f"{self.part}: {self.reason}"

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the backup of this host covers and where it goes, as the role wrote it, and the one lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import RingstandError
+from .ledger import utc
+from .pgbackrest import Stanza
+from .postgresql_cluster import Cluster, Host
+from .restic import Repository
+
+SETTINGS_PATH = "/etc/ringstand/backup/settings.json"
+KEY_PATH = "/etc/ringstand/backup/key"
+STATE_DIR = "/var/lib/ringstand/backup"
+STATUS_PATH = f"{STATE_DIR}/status.json"
+LOCK_PATH = "/run/lock/ringstand-backup.lock"
+SCHEMA = 1
+# In ``databases``: every database of the cluster, whatever their names are when the backup runs.
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Full backups to keep (with all that build on them, and the WAL since the oldest), and days of dumps and files."""
+
+    full_count: int = 2
+    dump_days: int = 14
+    files_days: int = 30
+
+
+@dataclass(frozen=True)
+class BackupSettings:
+    """``/etc/ringstand/backup/settings.json``; it holds no secret.
+
+    ``databases`` are those to dump, or ``["all"]``. ``paths`` maps the name of a set of files (an app, or "host") to
+    its absolute paths. ``hour`` is that of the nightly backup in the host's time zone.
+    An empty ``version`` means that of the host's only cluster of the name ``cluster``.
+    """
+
+    directory: str = "/var/backups/ringstand"
+    cluster: str = "main"
+    version: str = ""
+    databases: list[str] = field(default_factory=lambda: [ALL])
+    paths: dict[str, list[str]] = field(default_factory=dict)
+    hour: int = 2
+    retention: Retention = Retention()
+
+    @property
+    def stanza(self) -> Stanza:
+        return Stanza(self.cluster, os.path.join(self.directory, "pgbackrest"))
+
+    @property
+    def dumps_dir(self) -> str:
+        return os.path.join(self.directory, "dumps")
+
+    @property
+    def globals_dir(self) -> str:
+        """Roles and their password hashes (``pg_dumpall --globals-only``), which no dump of a database has."""
+        return os.path.join(self.directory, "globals")
+
+    @property
+    def repository(self) -> Repository:
+        return Repository(os.path.join(self.directory, "restic"), KEY_PATH)
+
+    def find_cluster(self) -> Cluster:
+        """The cluster on this host, running or not; raises :class:`RingstandError` when there is none."""
+        host = Host.read(self.cluster)
+        version = host.choose(self.version, self.cluster)
+        cluster = host.cluster(version, self.cluster)
+        if cluster is None:
+            raise RingstandError(
+                f"Failed to find the PostgreSQL cluster {version or '?'}/{self.cluster}: this host has none"
+            )
+        return cluster
+
+
+def load(path: str = SETTINGS_PATH) -> BackupSettings:
+    """Read the settings; keys that this version does not know are ignored.
+
+    Raises :class:`RingstandError` when backups are not set up on this host or the file is damaged.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return parse(json.load(stream))
+    except FileNotFoundError as error:
+        raise RingstandError(
+            f"Failed to find the backup settings: {path} does not exist. Run site.yml, or the role backup."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RingstandError(f"Failed to read {path}: {error}. Run the role backup to write it.") from error
+
+
+def parse(data: Mapping[str, Any]) -> BackupSettings:
+    """Settings from what the file holds."""
+    if data.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {data.get('schema')!r}, not {SCHEMA}")
+    kept = data.get("retention") or {}
+    return BackupSettings(
+        directory=str(data["dir"]),
+        cluster=str(data["cluster"]),
+        version=str(data.get("version") or ""),
+        databases=[str(name) for name in data["databases"]],
+        paths={str(name): [str(path) for path in paths] for name, paths in data["paths"].items()},
+        hour=int(data["hour"]),
+        retention=Retention(**{key: int(value) for key, value in kept.items() if key in Retention.__annotations__}),
+    )
+
+
+@contextlib.contextmanager
+def only_one(what: str, now: float, path: str = LOCK_PATH) -> Iterator[None]:
+    """Hold the lock of backups and restores for ``what``, such as "backup"; it frees itself when the process dies.
+
+    Raises :class:`RingstandError`, with the holder's name, when another one is under way.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+            raise RingstandError(
+                f"Failed to start the {what}: another one is under way ({held}). Wait for it", holder=held
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{what}, process {os.getpid()}, since {utc(now)}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: str = LOCK_PATH) -> str:
+    """Who holds the lock right now, for people; empty when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every call of pgBackRest, and what its words mean.
+
+Its exit status is not enough: ``verify`` ends with 0 on a corrupt repository, and ``backup`` on pages whose checksum is
+wrong (seen with 2.45 and 2.55). All commands run as the cluster's owner: a file that root made in the repository stops
+the archiving of WAL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .backup_problems import Problem
+from .commands import Result, run
+from .errors import RingstandError
+
+CONFIG_PATH = "/etc/pgbackrest/pgbackrest.conf"
+KEY_CONFIG_PATH = "/etc/pgbackrest/conf.d/ringstand-key.conf"
+OWNER = "postgres"
+# A backup or restore may take as long as it takes; this only ends what hangs for good.
+DAY_SECONDS = 86_400.0
+SHORT_SECONDS = 300.0
+# The first version whose command verify is documented; 2.37 (Ubuntu 22.04) has none.
+VERIFY_VERSION = (2, 45)
+# Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
+MISSING_STANZA = (1, 3)
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """What pgBackRest calls the backups of one cluster. ``repository`` is the directory they are in."""
+
+    name: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup in the repository. Times are seconds since the epoch, sizes are bytes.
+
+    ``kind`` is full, diff or incr; ``error`` tells of pages whose checksum was wrong; ``repository_size`` is what this
+    backup itself added to the repository.
+    """
+
+    label: str
+    kind: str
+    started: int
+    finished: int
+    error: bool
+    size: int
+    repository_size: int
+    wal_start: str
+    wal_stop: str
+    prior: str | None = None
+
+
+@dataclass(frozen=True)
+class Information:
+    """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL."""
+
+    exists: bool
+    message: str = ""
+    backups: list[Backup] = field(default_factory=list)
+    archives: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def good(self) -> list[Backup]:
+        """Those without an error, oldest first."""
+        return [backup for backup in self.backups if not backup.error]
+
+
+def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
+    """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
+    command = ["runuser", "-u", OWNER, "--", "env", "--chdir=/", "pgbackrest", f"--stanza={stanza.name}"]
+    logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]
+    return run([*command, "--log-level-console=off", *logs, *arguments], timeout_seconds=timeout_seconds)
+
+
+def _reason(result: Result) -> str:
+    lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+    errors = [index for index, line in enumerate(lines) if "ERROR:" in line]
+    said = lines[errors[0] : errors[0] + 4] if errors else lines[-3:]
+    return " ".join(re.sub(r"^\S+ \S+ P\d+ +", "", line).strip() for line in said) or "it gave no reason"
+
+
+def _must(stanza: Stanza, verb: str, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
+    result = call(stanza, *arguments, timeout_seconds=timeout_seconds)
+    if result.rc != 0:
+        raise RingstandError(
+            f"Failed to {verb} {stanza.name!r}: {_reason(result)}", rc=result.rc, stderr=result.stderr
+        )
+    return result
+
+
+def version() -> tuple[int, ...]:
+    """The installed version, such as (2, 55, 1); raises :class:`RingstandError` when it is not installed."""
+    result = run(["runuser", "-u", OWNER, "--", "env", "--chdir=/", "pgbackrest", "version"])
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", result.stdout)
+    if result.rc != 0 or not found:
+        raise RingstandError(f"Failed to find pgBackRest: {_reason(result)}. Install the package pgbackrest")
+    return tuple(int(part) for part in found.groups() if part)
+
+
+def parse_information(text: str, name: str) -> Information:
+    """What the text of ``info --output=json`` says about a stanza."""
+    try:
+        stanzas = [item for item in json.loads(text) if item["name"] == name]
+        if not stanzas:
+            return Information(False, "there is no stanza of this name")
+        data = stanzas[0]
+        if data["status"]["code"] in MISSING_STANZA:
+            return Information(False, str(data["status"]["message"]))
+        backups = [_backup(item) for item in data["backup"]]
+        archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
+        return Information(True, str(data["status"]["message"]), backups, archives)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RingstandError(f"Failed to understand pgbackrest info: {error!r}", stdout=text[:2000]) from error
+
+
+def _backup(item: dict[str, Any]) -> Backup:
+    return Backup(
+        label=item["label"],
+        kind=item["type"],
+        started=int(item["timestamp"]["start"]),
+        finished=int(item["timestamp"]["stop"]),
+        error=bool(item.get("error")),
+        size=int(item["info"]["size"]),
+        repository_size=int(item["info"]["repository"]["delta"]),
+        wal_start=str(item["archive"]["start"]),
+        wal_stop=str(item["archive"]["stop"]),
+        prior=item.get("prior"),
+    )
+
+
+def information(stanza: Stanza) -> Information:
+    """The backups and the WAL that the repository has; no stanza is an answer, not a failure."""
+    return parse_information(_must(stanza, "read the backups of", "info", "--output=json").stdout, stanza.name)
+
+
+def create(stanza: Stanza) -> None:
+    """Make the stanza, or leave the one that fits; the cluster has to run."""
+    _must(stanza, "create the stanza", "stanza-create")
+
+
+def check(stanza: Stanza) -> None:
+    """Prove that a WAL segment gets from the cluster into the repository."""
+    _must(stanza, "archive WAL of", "check")
+
+
+def back_up(stanza: Stanza, kind: str) -> tuple[Backup, list[Problem]]:
+    """Take a backup of ``kind`` full or diff; returns it and the files in which pages have a wrong checksum.
+
+    Nothing is expired. Raises :class:`RingstandError` when it fails.
+    """
+    _must(stanza, "back up", "--no-expire-auto", f"--type={kind}", "backup", timeout_seconds=DAY_SECONDS)
+    backups = information(stanza).backups
+    if not backups:
+        raise RingstandError(f"Failed to back up {stanza.name!r}: the repository does not list the new backup")
+    return backups[-1], page_problems(stanza, backups[-1])
+
+
+def page_problems(stanza: Stanza, backup: Backup) -> list[Problem]:
+    """The files of the cluster in which a backup found pages with a wrong checksum."""
+    if not backup.error:
+        return []
+    answer = call(stanza, "info", "--output=json", f"--set={backup.label}")
+    files = []
+    if answer.rc == 0:
+        try:
+            files = [str(name) for item in json.loads(answer.stdout)[0]["backup"] for name in item["error-list"] or []]
+        except (ValueError, KeyError, IndexError, TypeError):
+            files = []
+    reason = f"the backup {backup.label} found pages with a wrong checksum: the cluster's own data is damaged"
+    return [Problem("postgresql", name, reason, True) for name in files or ["a file of the cluster"]]
+
+
+# "invalid checksum '20261121-120317F/bundle/1'", "invalid result 17-1/0000.../0000....zst: [29] raised from ..."
+_NAMED = re.compile(r"\b((?:invalid|missing) (?:checksum|size|result|file))\s+'?([^\s':]+)'?(?::\s*(.*))?")
+_COUNTED = re.compile(r"\b(missing|checksum invalid|size invalid|other): (\d+)")
+_NAMED_BACKUP = re.compile(r"\bbackup: (\S+), status: (\S+?),")
+
+
+def parse_verify(text: str) -> list[Problem]:
+    """The problems in all that ``verify`` wrote, log and result together; each has the file as verify names it."""
+    found: dict[str, Problem] = {}
+    scope = ""
+    for line in text.splitlines():
+        named = _NAMED.search(line)
+        if named:
+            found.setdefault(named[2], Problem("verify", named[2], named[1], True))
+            continue
+        archive, backup = re.search(r"\barchiveId: ([^\s,]+)", line), _NAMED_BACKUP.search(line)
+        if archive or backup:
+            scope = (archive or backup)[1]  # type: ignore[index]
+        if backup and backup[2] != "valid" and not any(name.startswith(scope) for name in found):
+            found[scope] = Problem("verify", scope, f"verify says that it is {backup[2]}", True)
+        counts = {what: int(number) for what, number in _COUNTED.findall(line) if int(number)}
+        if counts and not any(name.startswith(scope) for name in found):
+            said = ", ".join(f"{what} {number}" for what, number in counts.items())
+            found[scope] = Problem("verify", scope, f"verify counted: {said}", True)
+        if re.search(r"\b(ERROR|WARN):", line):
+            said = re.sub(r"^.*?(?:ERROR|WARN): *", "", line)
+            found.setdefault(said, Problem("verify", "", said, True))
+    return list(found.values())
+
+
+def verify(stanza: Stanza) -> list[Problem] | None:
+    """Read the whole repository and judge it; None when the installed version cannot.
+
+    It does not see a WAL segment that is gone, nor damage in manifests, info and history files: see backup_checksums.
+    """
+    if version() < VERIFY_VERSION:
+        return None
+    result = call(stanza, "--log-level-stderr=info", "verify", timeout_seconds=DAY_SECONDS)
+    text = f"{result.stderr}\n{result.stdout}"
+    problems = parse_verify(text)
+    if result.rc != 0 and not problems:
+        problems.append(Problem("verify", "", f"verify ended with {result.rc}: {_reason(result)}", True))
+    if not problems and re.search(r"\bstatus: error\b", text):
+        problems.append(Problem("verify", "", "verify says that the repository has an error", True))
+    return problems
+
+
+def expire(stanza: Stanza) -> None:
+    """Remove what is older than the retention in the configuration allows."""
+    _must(stanza, "expire backups of", "expire", timeout_seconds=DAY_SECONDS)
+
+
+def restore(stanza: Stanza, arguments: Sequence[str] = ()) -> Result:
+    """Restore into the (stopped) cluster's data directory with the given options, such as ``--type=time``.
+
+    Raises :class:`RingstandError` when it fails.
+    """
+    return _must(stanza, "restore", *arguments, "restore", timeout_seconds=DAY_SECONDS)

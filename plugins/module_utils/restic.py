@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every call of restic, which keeps the files that are not in a database.
+
+The password comes from a file, never from an argument or the environment. restic's cache is not used: the repository
+is on this host, and a cache would only be another thing that fills the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .backup_problems import Problem
+from .commands import Result, run
+from .errors import RingstandError
+
+DAY_SECONDS = 86_400.0
+# "backup" ends with 3 when the snapshot lacks files that could not be read (restic 0.10 and newer).
+INCOMPLETE = 3
+# Everything in these directories is named by the SHA-256 of its own content.
+_NAMED_BY_CONTENT = ("data", "index", "keys", "snapshots")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository in a directory, and the file that holds its password."""
+
+    directory: str
+    password_file: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One backup of one set of files. ``name`` is the set's, ``time`` as restic writes it (RFC 3339)."""
+
+    id: str
+    name: str
+    time: str
+    paths: list[str]
+
+
+def call(repository: Repository, *arguments: str) -> Result:
+    """Run a command of restic as root; how it ended is the caller's to judge."""
+    command = ["restic", "--no-cache", "-r", repository.directory, "--password-file", repository.password_file]
+    return run([*command, *arguments], timeout_seconds=DAY_SECONDS)
+
+
+def _reason(result: Result) -> str:
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    said = [line for line in lines if re.search(r"(?i)fatal|error|wrong|unable|no space", line)] or lines[-3:]
+    return " / ".join(said[:4]) or "it gave no reason"
+
+
+def _must(repository: Repository, verb: str, *arguments: str) -> Result:
+    result = call(repository, *arguments)
+    if result.rc != 0:
+        raise RingstandError(
+            f"Failed to {verb} {repository.directory}: {_reason(result)}", rc=result.rc, stderr=result.stderr
+        )
+    return result
+
+
+def exists(repository: Repository) -> bool:
+    """Whether something is there that is or was a repository."""
+    return any(os.path.exists(os.path.join(repository.directory, name)) for name in ("config", "keys", "data"))
+
+
+def ensure(repository: Repository) -> bool:
+    """Make the repository when there is none; returns whether it did. What is there is never made anew."""
+    if exists(repository):
+        return False
+    os.makedirs(repository.directory, mode=0o700, exist_ok=True)
+    _must(repository, "make the restic repository", "init")
+    return True
+
+
+def back_up(repository: Repository, name: str, paths: Sequence[str]) -> list[Problem]:
+    """Take a snapshot of those of ``paths`` that exist, tagged ``name``; returns what it could not read."""
+    present = [path for path in paths if os.path.lexists(path)]
+    if not present:
+        return []
+    result = call(repository, "backup", "--quiet", f"--tag={name}", "--", *present)
+    if result.rc == INCOMPLETE:
+        return [Problem("files", name, f"the snapshot is not complete: {_reason(result)}")]
+    if result.rc != 0:
+        raise RingstandError(
+            f"Failed to back up the files of {name!r}: {_reason(result)}", rc=result.rc, stderr=result.stderr
+        )
+    return []
+
+
+def snapshots(repository: Repository) -> list[Snapshot]:
+    """What the repository has, oldest first; raises :class:`RingstandError` when it cannot be read."""
+    if not exists(repository):
+        return []
+    text = _must(repository, "read the restic repository", "snapshots", "--json", "--no-lock").stdout
+    try:
+        found = [
+            Snapshot(item["id"], (item.get("tags") or [""])[0], item["time"], list(item["paths"]))
+            for item in json.loads(text) or []
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RingstandError(f"Failed to understand restic snapshots: {error!r}") from error
+    return sorted(found, key=lambda item: item.time)
+
+
+def damaged(repository: Repository) -> list[Problem]:
+    """The files whose content is not what their name says, found without the password."""
+    found = []
+    for part in _NAMED_BY_CONTENT:
+        for directory, _names, files in os.walk(os.path.join(repository.directory, part)):
+            for name in files:
+                path = os.path.join(directory, name)
+                if re.fullmatch(r"[0-9a-f]{64}", name) and file_sha256(path) != name:
+                    found.append(Problem("verify", path, "the file is damaged: its SHA-256 is not its name", True))
+    return found
+
+
+def check(repository: Repository) -> list[Problem]:
+    """Read everything in the repository and judge it: each damaged file by its path, then what restic itself says."""
+    if not exists(repository):
+        return []
+    problems = damaged(repository)
+    result = call(repository, "check", "--read-data")
+    if result.rc != 0 or "no errors were found" not in result.stdout + result.stderr:
+        missing = set(re.findall(r"\bpack ([0-9a-f]{64}): does not exist", result.stdout + result.stderr))
+        paths = [os.path.join(repository.directory, "data", pack[:2], pack) for pack in sorted(missing)]
+        problems += [Problem("verify", path, "the file is missing", True) for path in paths]
+        if not problems:
+            problems.append(Problem("verify", repository.directory, f"restic check says: {_reason(result)}", True))
+    return problems
+
+
+def forget(repository: Repository, days: int) -> None:
+    """Remove snapshots older than ``days`` before the newest of the same name, and the data that only they used."""
+    policy = ("--group-by=tags", f"--keep-within={days}d", "--prune")
+    _must(repository, "remove old snapshots from", "forget", "--quiet", *policy)
+
+
+def unlock(repository: Repository) -> None:
+    """Remove locks of processes that have died; only for the holder of the lock of backups and restores."""
+    _must(repository, "unlock", "unlock", "--quiet")
+
+
+def restore(repository: Repository, snapshot: str, target: str, include: Sequence[str] = ()) -> None:
+    """Restore a snapshot (an id) below the directory ``target``, or only what lies under the paths ``include``."""
+    _must(
+        repository, f"restore the snapshot {snapshot} from", "restore", snapshot, f"--target={target}",
+        *(f"--include={path}" for path in include),
+    )
+
+
+def file_sha256(path: str) -> str:
+    """The SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
