@@ -27,7 +27,8 @@ LOGS = CHECKOUT / ".cache" / "test"
 LANES = 2
 LIMIT_SECONDS = 1500
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
-MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py"]
+MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
+            "tests/bench/bench.py"]
 
 
 @dataclass
@@ -54,7 +55,7 @@ def stages() -> list[Stage]:
             ["mypy", "--namespace-packages", "-p", f"{collection}.plugins"],
             ["mypy", *MYPY_OWN],
             ["antsibull-changelog", "lint"],
-        ], {"MYPYPATH": ".collections:tests/hosts"}),
+        ], {"MYPYPATH": ".collections:tests/hosts:tests/bench"}),
         Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]],
               {"PYTHONPATH": str(CHECKOUT / ".collections")}),  # for the processes that tests start
         Stage("sanity", [["tests/sanity/run"]]),

@@ -44,7 +44,7 @@ def ask(address: str, name: str, path: str, *, port: int = 443, timeout_seconds:
     try:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()
-        certificate = connection.sock.getpeercert(binary_form=True)
+        certificate = connection.sock.getpeercert(binary_form=True) or b""
         return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read(),
                       ssl.DER_cert_to_PEM_cert(certificate))
     finally:
