@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Start a restore as a unit of its own, follow it, and return what came of it.
+
+The unit outlives the SSH session that asked for it, and its fixed name lets there be only one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from typing import Any, Callable
+
+from .errors import RingstandError
+from .host_program import PROGRAM
+from .ledger import read_lines
+from .releases import write_durably
+from .restore_plan import host_name
+from .restore_state import PROGRESS_PATH
+from .systemd import unit_properties
+
+UNIT = "ringstand-restore.service"
+REQUEST_PATH = "/run/ringstand-restore-{token}.json"
+_POLL_SECONDS = 0.2
+
+
+def holder() -> str:
+    """Which restore is under way, for people; empty when none is."""
+    if unit_properties(UNIT, "ActiveState").get("ActiveState") not in ("active", "activating", "deactivating"):
+        return ""
+    lines = read_lines(PROGRESS_PATH)
+    begun = next((line for line in lines if line.get("event") == "start"), None)
+    if begun is None:
+        return "it has only just begun"
+    step = next((line["text"] for line in reversed(lines) if line.get("event") == "step"), "its first checks")
+    return f"to {begun.get('to') or 'what was before'} since {begun.get('at')}, now {step}"
+
+
+def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Run a restore (``to``, ``confirm``, ``undo``) and return its result.
+
+    Raises :class:`RingstandError` when it fails, when another one is under way, or when it was killed.
+    """
+    token = uuid.uuid4().hex
+    path = REQUEST_PATH.format(token=token)
+    write_durably(path, json.dumps({**request, "token": token}), 0o600)
+    try:
+        waiter = _start(path)
+        seen = _follow(waiter, token, say)
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+    result = next((line for line in reversed(seen) if line.get("event") == "result"), None)
+    if result is not None:
+        return {key: value for key, value in result.items() if key not in ("event", "at")}
+    stderr = waiter.stderr.read() if waiter.stderr else ""
+    if not seen:
+        reason = holder()
+        if reason or "already" in stderr:
+            raise RingstandError(
+                f"Failed to restore: another restore is under way: {reason or 'it has only just begun'}. "
+                f"Wait for it; follow it with `journalctl -fu {UNIT}`"
+            )
+    step = next((line["text"] for line in reversed(seen) if line.get("event") == "step"), "its first checks")
+    raise RingstandError(
+        f"Failed to restore: it was ended from outside while {step}. Nothing is lost: run it again, or put the old "
+        f"data directory back with: ringstand restore --undo --confirm {host_name()}",
+        stderr=stderr,
+    )
+
+
+def _start(path: str) -> subprocess.Popen[str]:
+    """Never with --pipe: a process that prints into a session that is gone dies at its next line."""
+    return subprocess.Popen(
+        [
+            "systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={UNIT}",
+            "--description=restore of PostgreSQL", "--property=KillMode=mixed", "--property=OOMScoreAdjust=-500",
+            "--property=TimeoutStopSec=infinity", PROGRAM, "restoration", path,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _follow(waiter: subprocess.Popen[str], token: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Report the steps of the restore that carries ``token`` until it ends; returns its lines."""
+    told = 0
+    while True:
+        ended = waiter.poll() is not None
+        lines = read_lines(PROGRESS_PATH)
+        ours = lines if lines and lines[0].get("token") == token else []
+        for line in ours[told:]:
+            if line.get("event") == "step":
+                say(str(line.get("text")))
+        told = len(ours)
+        if ended:
+            return ours
+        time.sleep(_POLL_SECONDS)
