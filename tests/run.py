@@ -6,7 +6,7 @@
   bin/test sanity              ansible-test sanity
   bin/test molecule [ROLE]     each role alone, on Debian 12 and 13
   bin/test site [debian-13]    the whole site: converge, again, check, restart, check
-  bin/test e2e                 what a site promises: calls, seconds, secrets, the built collection
+  bin/test e2e [site]          what a site promises: calls, seconds, secrets, deploys; another controller
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "test"
 LANES = 2
 LIMIT_SECONDS = 1500
+# All hosts are of this distribution, for a machine that runs the parts once for each.
+DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
+# These share a host. One of them measures seconds.
+E2E_ONE_HOST = ("test_site", "test_collection", "test_deploy")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
             "tests/bench/bench.py"]
@@ -55,6 +59,8 @@ def stages() -> list[Stage]:
             ["mypy", "--namespace-packages", "-p", f"{collection}.plugins"],
             ["mypy", *MYPY_OWN],
             ["antsibull-changelog", "lint"],
+            ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/test.yml"],
+            ["check-jsonschema", "--builtin-schema", "vendor.github-actions", ".github/actions/prepare/action.yml"],
         ], {"MYPYPATH": ".collections:tests/hosts:tests/bench"}),
         Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]],
               {"PYTHONPATH": str(CHECKOUT / ".collections")}),  # for the processes that tests start
@@ -62,13 +68,25 @@ def stages() -> list[Stage]:
     ]
     for scenario in sorted(path.parent.name for path in (CHECKOUT / "molecule").glob("*/molecule.yml")):
         if scenario != "site":
-            found.append(Stage(f"molecule {scenario}", [["molecule", "test", "-s", scenario]]))
-    for distribution in ("debian-13", "debian-12"):
-        host = f"site-{distribution.removeprefix('debian-')}"
+            found.append(Stage(f"molecule {scenario}", [["molecule", "test", "-s", scenario, *one_host(scenario)]]))
+    for distribution in [DISTRIBUTION] if DISTRIBUTION else ["debian-13", "debian-12"]:
+        host = "site-12" if distribution == "debian-12" else "site-13"
         found.append(Stage(f"site {distribution}", [["molecule", "test", "-s", "site", "-p", host]],
                            {"MOLECULE_EPHEMERAL_DIRECTORY": str(LOGS / host)}))
-    found.append(Stage("e2e", [["pytest", "--durations=5", *existing("tests/e2e")]], alone=True))
+    for path in sorted((CHECKOUT / "tests/e2e").glob("test_*.py")):
+        topic = path.stem.removeprefix("test_").replace("_", "-")
+        if path.stem not in E2E_ONE_HOST:
+            found.append(Stage(f"e2e {topic}", [["pytest", "--durations=5", str(path.relative_to(CHECKOUT))]],
+                               {"E2E_HOST": f"e2e-{topic}"}))
+    found.append(Stage("e2e site", [["pytest", "--durations=5", *(f"tests/e2e/{name}.py" for name in E2E_ONE_HOST)]],
+                       alone=True))
     return found
+
+
+def one_host(scenario: str) -> list[str]:
+    """With one distribution for all, a scenario's hosts that differ in nothing else are one."""
+    own_hosts = "platforms:" in (CHECKOUT / "molecule" / scenario / "molecule.yml").read_text(encoding="utf-8")
+    return ["-p", f"{scenario}-13"] if DISTRIBUTION and not own_hosts else []
 
 
 def existing(*directories: str) -> list[str]:

@@ -128,6 +128,15 @@ open("/run/sampled", "wb").write(b"\\n".join(seen).replace(b"\\0", b" "))
 
 
 @pytest.fixture(scope="session")
+def artifact(tmp_path_factory):
+    """The collection as it is published."""
+    output = tmp_path_factory.mktemp("build")
+    subprocess.run(["ansible-galaxy", "collection", "build", str(CHECKOUT), "--output-path", str(output)], check=True,
+                   capture_output=True, text=True)
+    return next(output.glob("ringstand-flask-*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
 def only_user():
     """One session at a time makes, restarts and removes this host; the next one waits."""
     test_hosts.STATE.mkdir(parents=True, exist_ok=True)

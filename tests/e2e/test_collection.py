@@ -7,15 +7,6 @@ import subprocess
 import tarfile
 
 import pytest
-from conftest import CHECKOUT
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory):
-    output = tmp_path_factory.mktemp("build")
-    subprocess.run(["ansible-galaxy", "collection", "build", str(CHECKOUT), "--output-path", str(output)], check=True,
-                   capture_output=True, text=True)
-    return next(output.glob("ringstand-flask-*.tar.gz"))
 
 
 @pytest.fixture(scope="module")

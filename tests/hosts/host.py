@@ -85,6 +85,9 @@ def up(name: str, distribution: str, from_image: str | None, publish: list[str])
                 f"Failed to bring up {name}: it exists as {existing.distribution} publishing "
                 f"{' '.join(existing.publish) or 'nothing'}; tests/hosts/testhost rm {name} first"
             )
+        if existing and from_image and existing.image != from_image:
+            raise HostError(f"Failed to bring up {name}: it exists, made from {existing.image}; "
+                            f"tests/hosts/testhost rm {name} first")
         make_key()
         host = existing or create(name, distribution, base, publish)
         if host.state != "running":
@@ -105,11 +108,6 @@ def create(name: str, distribution: str, base: str, publish: list[str]) -> Host:
                      *(f"--publish={ports}" for ports in publish), base, "/sbin/init")
     run(command, f"create the test host {name}")
     return Host(name, address, distribution, base, publish, "created")
-
-
-def hardware_address(address: str) -> str:
-    """The same at every start, or whoever knows the old one sends into the void for seconds after a restart."""
-    return "02:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
 
 
 def start(host: Host, remove_on_failure: bool) -> None:
@@ -249,17 +247,6 @@ def clean() -> None:
         release_namespace()
     if not ours:
         shutil.rmtree(STATE, ignore_errors=True)
-
-
-def commit(name: str, tag: str) -> str:
-    """Keep a host's disk as an image that others can start from (`up --image`)."""
-    host = find(name)
-    run(podman("exec", host.container, "sh", "-c",
-               "rm -f /etc/ssh/ssh_host_* /home/admin/.ssh/authorized_keys; : > /etc/machine-id"), f"clean {name}")
-    run(podman("stop", "--time", "90", host.container), f"shut down {name}")
-    full = f"{image.REPOSITORY}:{tag}"
-    run(podman("commit", "--quiet", host.container, full), f"commit {name}")
-    return full
 
 
 def inventory(names: list[str]) -> dict[str, Any]:

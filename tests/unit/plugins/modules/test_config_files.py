@@ -10,6 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.module_utils import file_transaction
 from ansible_collections.ringstand.flask.plugins.modules import config_files
+from module_result import result_of
 
 MINE = {"owner": str(os.geteuid()), "group": str(os.getegid())}
 CANARY = "canary-9f2c1e"
@@ -23,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
         arguments = {"files": [{**MINE, **one} for one in entries], **options}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             config_files.main()
-        return json.loads(capsys.readouterr().out)
+        return result_of(capsys.readouterr().out)
 
     return call
 

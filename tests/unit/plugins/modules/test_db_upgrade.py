@@ -17,6 +17,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.module_utils.app_unit import unit_arguments
 from ansible_collections.ringstand.flask.plugins.module_utils.migrations import MigrationResult
 from ansible_collections.ringstand.flask.plugins.modules import db_upgrade
+from module_result import result_of
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 CANARY = "postgresql://shop:canary-41ab@db/shop"
@@ -28,8 +29,7 @@ def run(tmp_path: Path, capsys: Any) -> Any:
         defaults = {"app_dir": str(tmp_path), "venv_dir": sys.prefix, "user": USER}
         with patch_module_args({**defaults, **options}), pytest.raises(SystemExit):
             db_upgrade.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
+        return result_of(capsys.readouterr().out)
 
     return call
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.modules import health_check
+from module_result import result_of
 
 CANARY = "canary-7d21f0"
 
@@ -42,8 +43,7 @@ def run(capsys: Any) -> Any:
     def call(**options: Any) -> dict[str, Any]:
         with patch_module_args({"timeout_seconds": 1, **options}), pytest.raises(SystemExit):
             health_check.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
+        return result_of(capsys.readouterr().out)
 
     return call
 

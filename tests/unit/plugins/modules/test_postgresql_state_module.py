@@ -10,6 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import Cluster, Host
 from ansible_collections.ringstand.flask.plugins.modules import postgresql_state
+from module_result import result_of
 
 PASSWORD = 'it\'s a "canary"'
 
@@ -20,7 +21,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
         monkeypatch.setattr(Host, "read", staticmethod(lambda _name: host or Host()))
         with patch_module_args(options), pytest.raises(SystemExit):
             postgresql_state.main()
-        return json.loads(capsys.readouterr().out)
+        return result_of(capsys.readouterr().out)
 
     return call
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.modules import self_signed_certificates
+from module_result import result_of
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def run(tmp_path: Path, capsys: Any) -> Any:
         wanted = [{"name": name, "domains": [f"{name}.example.com"], "dir": f"{tmp_path}/{name}"} for name in names]
         with patch_module_args({"certificates": wanted, **options}), pytest.raises(SystemExit):
             self_signed_certificates.main()
-        return json.loads(capsys.readouterr().out)
+        return result_of(capsys.readouterr().out)
 
     return call
 
