@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
     _supports_async = False
-    TRANSFERS_FILES = True
+    # It makes its own temporary directory, and none in check mode.
+    TRANSFERS_FILES = False
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result; nothing is transferred in check mode."""

@@ -38,7 +38,8 @@ _value:
   description:
     - V(missing) and V(stale) are lists of rules with V(port), V(proto) and V(from). Stale ones were made by this
       collection and are no longer wanted.
-    - V(enable) tells whether the firewall has to be switched on. V(warnings) are sentences for people.
+    - V(comment) is for the missing ones. V(enable) tells whether the firewall has to be switched on with the policy to
+      deny, V(reload) whether the kernel lacks what the firewall's files say. V(warnings) are sentences for people.
   type: dict
 """
 

@@ -5,54 +5,52 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import Any
 
-from . import switch
+from . import switch, units
 from .activation_unit import holder
 from .layout import Layout
 from .ledger import good_releases
 from .releases import read_manifest
+from .unit_times import Clocks, first_changed
 
 
 def app_state(layout: Layout) -> dict[str, Any]:
     """What serves: slot, release, version, the unit's state, and whether an activation is under way.
 
-    ``stale`` tells that the running processes are older than what they read at their start: the environment file,
-    gunicorn's settings and the unit itself.
+    ``linked`` tells that all links lead to it. ``stale`` tells that the running processes are older than what they read
+    at their start (the environment file, gunicorn's settings, the unit with its drop-in files), or that systemd does
+    not listen for them any more: either is put right by a restart in the other slot.
     """
-    slot, release = switch.live_slot(layout), switch.live_release(layout)
+    slot, release = switch.should_serve(layout)
     manifest = (read_manifest(layout, release) if release else None) or {}
-    unit = _service(layout, slot) if slot else {}
+    activation = holder(layout)
+    shown = units.show([layout.service_unit(slot), layout.socket_unit(slot)]) if slot else []
+    entered = shown[0].moment("ActiveEnter") if shown else None
     return {
         "app": layout.app,
         "slot": slot,
         "release": release,
         "version": manifest.get("version"),
         "sha": manifest.get("sha"),
-        "service": unit.get("ActiveState"),
-        "since": int(unit["ActiveEnterTimestamp"][1:]) if unit.get("ActiveEnterTimestamp", "")[1:].isdigit() else None,
-        "stale": _is_stale(layout, unit),
+        "service": shown[0].active_state if shown else None,
+        "listener": shown[1].active_state if shown else None,
+        "since": int(entered.realtime) if entered and entered.realtime else None,
+        "stale": bool(slot) and _is_stale(layout, str(slot), *shown),
         "previous": next((name for name in reversed(good_releases(layout)) if name != release), None),
-        "activation": holder(layout),
+        "activation": activation,
+        # While an activation moves the links, they are its own business.
+        "linked": bool(activation) or switch.is_linked(layout),
         "socket": os.path.exists(layout.live_socket),
     }
 
 
-def _service(layout: Layout, slot: str) -> dict[str, str]:
-    names = ("ActiveState", "ActiveEnterTimestamp", "FragmentPath")
-    done = subprocess.run(
-        ["systemctl", "show", "--timestamp=unix", layout.service_unit(slot), *(f"--property={name}" for name in names)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-
-def _is_stale(layout: Layout, unit: dict[str, str]) -> bool:
-    entered = unit.get("ActiveEnterTimestamp", "")
-    if unit.get("ActiveState") != "active" or not entered[1:].isdigit():
+def _is_stale(layout: Layout, slot: str, service: units.Unit, listener: units.Unit) -> bool:
+    started = service.start_moment()
+    if service.active_state != "active" or started is None:
         return False
-    sources = [layout.environment_file, layout.gunicorn_config, unit.get("FragmentPath", "")]
-    return any(os.stat(path).st_mtime > int(entered[1:]) + 1 for path in sources if os.path.exists(path))
+    if service.need_daemon_reload or listener.active_state != "active" or not os.path.exists(layout.socket(slot)):
+        return True
+    drop_ins = [f"/etc/systemd/system/{name}.d" for name in (service["Id"], f"ringstand-{layout.app}@.service")]
+    sources = [layout.environment_file, layout.gunicorn_config, service["FragmentPath"], *drop_ins]
+    return first_changed(filter(None, sources), started, Clocks.now()) is not None

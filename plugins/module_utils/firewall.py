@@ -12,6 +12,8 @@ from typing import Any, Union
 from .errors import RingstandError
 
 COMMENT = "ringstand"
+# Of rules beside the policy of somebody else to allow everything: it stays. A policy that was set here is set again.
+OPEN_COMMENT = "ringstand beside an open policy"
 ANY = "any"
 _OPEN_POLICY = (
     "ufw was switched on by somebody else with the policy to allow all incoming traffic, which is left as it is; "
@@ -28,7 +30,8 @@ def plan_changes(
 
     Each of ``allow`` has a port (or range such as 8000:8010), and optionally proto and from. SSH ports that none of
     them names are allowed from everywhere. Returns ``missing`` and ``stale`` (our own ones that are no longer wanted;
-    others' are never touched), each a list of port, proto and from, then ``enable`` and ``warnings``.
+    others' are never touched), each a list of port, proto and from, the ``comment`` for missing ones, then ``enable``
+    (with the policy to deny), ``reload`` (the kernel has not what the files say) and ``warnings``.
     Raises RingstandError for input that is no rule, and when the result would lock out the address ``ssh_client``.
     """
     ssh = sorted(set(ssh_ports))
@@ -37,15 +40,21 @@ def plan_changes(
         if not any(rule["proto"] == "tcp" and _covers_ports(rule["port"], str(port)) for rule in wanted):
             wanted.insert(0, {"port": str(port), "proto": "tcp", "from": ANY})
     rules = firewall["rules"]
-    foreign = [rule for rule in rules if rule["comment"] != COMMENT]
+    foreign = [rule for rule in rules if rule["comment"] not in (COMMENT, OPEN_COMMENT)]
+    comments = {rule["comment"] for rule in rules}
+    is_open = bool(firewall["active"] and firewall["incoming"] == "allow")
+    left_open = is_open and (OPEN_COMMENT in comments or COMMENT not in comments)
+    enable = not (firewall["enabled"] and firewall["active"]) or (is_open and not left_open)
     _refuse_lock_out(wanted, foreign, bool(firewall["active"]), ssh, ssh_client)
-    stale = [rule for rule in rules if rule["comment"] == COMMENT and _as_wanted(rule) not in wanted]
+    stale = [rule for rule in rules if rule not in foreign and _as_wanted(rule) not in wanted]
     kept = [rule for rule in rules if rule not in stale]
     return {
         "missing": _unique(rule for rule in wanted if not _is_present(rule, kept, bool(firewall["ipv6"]))),
         "stale": _unique(_as_wanted(rule) for rule in stale),
-        "enable": not (firewall["enabled"] and firewall["active"]),
-        "warnings": [_OPEN_POLICY] if firewall["active"] and firewall["incoming"] == "allow" else [],
+        "comment": OPEN_COMMENT if left_open else COMMENT,
+        "enable": enable,
+        "reload": not firewall["loaded"] and not enable,
+        "warnings": [_OPEN_POLICY] if left_open else [],
     }
 
 

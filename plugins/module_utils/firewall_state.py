@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import commands
@@ -13,16 +14,19 @@ from . import commands
 _RULES_PATHS = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
 _CONFIGURATION_PATH = "/etc/ufw/ufw.conf"
 _DEFAULTS_PATH = "/etc/default/ufw"
+_PROGRAMS = {4: "iptables", 6: "ip6tables"}
+_CHAINS = {4: "ufw", 6: "ufw6"}
 
 
 def read_firewall() -> dict[str, Any]:
     """ufw's state: ``installed``, ``enabled`` (at boot), ``active`` (now), ``ipv6``, ``incoming`` (policy), ``rules``.
 
     Rules are those for incoming traffic, in order, as parsed by ``parse_rules``; each has the ``family`` 4 or 6.
+    ``loaded`` tells whether the kernel has what the files say: the policy, and each rule for all addresses or one.
     """
     installed = os.path.exists(_CONFIGURATION_PATH)
     state: dict[str, Any] = {"installed": installed, "enabled": False, "active": False, "ipv6": True}
-    state.update(incoming="deny", rules=[])
+    state.update(incoming="deny", rules=[], loaded=True)
     if not installed:
         return state
     state["enabled"] = _setting(_CONFIGURATION_PATH, "ENABLED").lower() == "yes"
@@ -32,9 +36,42 @@ def read_firewall() -> dict[str, Any]:
     )
     for family, path in _RULES_PATHS.items():
         state["rules"] += parse_rules(_read(path), family)
+    kernel = {family: _loaded(family) for family in ([4, 6] if state["ipv6"] else [4])}
     # ufw's own test of whether it is active, for the one chain that holds the rules.
-    state["active"] = commands.run(["iptables", "--wait", "5", "-S", "ufw-user-input"]).rc == 0
+    state["active"] = "-N ufw-user-input" in kernel[4]
+    state["loaded"] = not state["active"] or all(
+        is_loaded(lines, family, state["incoming"], state["rules"]) for family, lines in kernel.items()
+    )
     return state
+
+
+def _loaded(family: int) -> list[str]:
+    return commands.run([_PROGRAMS[family], "--wait", "5", "-S"]).stdout.splitlines()
+
+
+def is_loaded(lines: Collection[str], family: int, incoming: str, rules: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the kernel's ``lines``, as ``iptables -S`` prints them, have the policy and the rules of the files.
+
+    Only rules that allow one port or range from anywhere or from one network are looked for: those that are made here.
+    """
+    chain = _CHAINS[family]
+    if incoming != "allow" and not {"-P INPUT DROP", f"-A INPUT -j {chain}-before-input"}.issubset(lines):
+        return False
+    found = [line.split() for line in lines if line.startswith(f"-A {chain}-user-input ") and "ACCEPT" in line]
+    return all(any(_carries_out(words, rule) for words in found) for rule in rules if _is_plain(rule, family))
+
+
+def _is_plain(rule: Mapping[str, Any], family: int) -> bool:
+    plain = rule["family"] == family and rule["action"] == "allow" and not rule["narrowed"]
+    return plain and rule["protocol"] != "any" and rule["ports"] != "any" and "," not in rule["ports"]
+
+
+def _carries_out(words: Sequence[str], rule: Mapping[str, Any]) -> bool:
+    options = dict(zip(words, words[1:]))
+    ports = options.get("--dport") or options.get("--dports")
+    source = options.get("-s", "any")
+    same_source = source == rule["from"] or source.rpartition("/")[0] == rule["from"]
+    return ports == rule["ports"] and options.get("-p") == rule["protocol"] and same_source
 
 
 def parse_rules(text: str, family: int) -> list[dict[str, Any]]:

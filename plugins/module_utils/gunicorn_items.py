@@ -72,12 +72,19 @@ def app_sandbox(app: Mapping[str, Any]) -> list[list[str]]:
 
 def gunicorn_units(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The units that must run: the one for boots, and the live slot of each app that has one."""
-    units: list[dict[str, Any]] = [{"name": "ringstand-boot.service", "enabled": True, "state": "started"}]
-    for name, state in plain(states).items():
-        if state["slot"]:
+    known = plain(states)
+    # At boot it makes the links, and so it does when one of them is gone.
+    boot = "started" if all(state["linked"] for state in known.values()) else "restarted"
+    units: list[dict[str, Any]] = [
+        {"name": "ringstand-boot.service", "enabled": True, "masked": False, "state": boot}
+    ]
+    for name, state in known.items():
+        # systemd refuses to listen for a service that runs; the restart of what is stale moves it to the other slot.
+        deaf = state["service"] == "active" and state["listener"] != "active"
+        if state["slot"] and not deaf:
             layout = Layout(name)
             for unit in (layout.socket_unit(state["slot"]), layout.service_unit(state["slot"])):
-                units.append({"name": unit, "state": "started"})
+                units.append({"name": unit, "masked": False, "state": "started"})
     return units
 
 

@@ -14,12 +14,14 @@ from typing import Any
 from . import commands
 from .errors import RingstandError
 from .firewall_state import read_firewall
+from .kernel_settings import read as read_kernel_settings
 from .ssh_ports import ssh_client_address, ssh_ports
 
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
 _LOCALE = re.compile(r"\.utf-?8", re.IGNORECASE)
 _FREE_SPACE_PATHS = ("/", "/var", "/srv")
 _TIME_DAEMONS = ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp")
+_KERNEL_SETTINGS = ("net.core.somaxconn", "vm.overcommit_memory")
 _MEBIBYTE = 1024 * 1024
 
 
@@ -52,6 +54,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "locales": locales(),
         "locale_file_path": os.path.realpath("/etc/default/locale"),
         "firewall": read_firewall(),
+        "kernel": read_kernel_settings(_KERNEL_SETTINGS),
         # What apt itself looks at before it says "dpkg was interrupted".
         "dpkg_interrupted": any(name.isdigit() for name in _list("/var/lib/dpkg/updates")),
     }

@@ -60,6 +60,12 @@ def good_releases(layout: Layout) -> list[str]:
     return [name for name in good if os.path.isfile(os.path.join(layout.release_dir(name), "manifest.json"))]
 
 
+def last_live(layout: Layout) -> str | None:
+    """The release that served after the last activation, whatever came of it; None when none ever did."""
+    entries = [entry for entry in read_lines(layout.ledger) if "live" in entry]
+    return entries[-1]["live"] if entries else None
+
+
 class Progress:
     """Records the steps of one activation where another process can follow them, and times them."""
 

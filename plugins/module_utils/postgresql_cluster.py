@@ -76,6 +76,16 @@ class Cluster:
         return json.loads(done.stdout)
 
 
+def starts_at_boot(config_dir: str) -> bool:
+    """Whether the cluster's ``start.conf`` says auto; a missing file means that too."""
+    try:
+        with open(os.path.join(config_dir, "start.conf"), encoding="utf-8") as stream:
+            words = [line.partition("#")[0].strip() for line in stream]
+    except FileNotFoundError:
+        return True
+    return next((word for word in words if word), "auto") == "auto"
+
+
 def parse_clusters(text: str) -> list[Cluster]:
     """The clusters in the output of ``pg_lsclusters --no-header``."""
     clusters = []
@@ -115,7 +125,10 @@ class Host:
         installed = [path.split("/")[4] for path in glob.glob("/usr/lib/postgresql/*/bin/postgres")]
         found = None
         if not clusters and not installed:
-            found = re.search(r"^ *Candidate: (\d+)", _output("apt-cache", "policy", "postgresql"), re.MULTILINE)
+            # Without its caches, which it would write: only looking must leave no trace.
+            policy = _output("apt-cache", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+                             "policy", "postgresql")
+            found = re.search(r"^ *Candidate: (\d+)", policy, re.MULTILINE)
         data = {path.split("/")[4]: path[: -len("/PG_VERSION")]
                 for path in glob.glob(f"/var/lib/postgresql/*/{glob.escape(name)}/PG_VERSION")}
         drop_ins = glob.glob(f"/etc/postgresql/*/{glob.escape(name)}/{DROP_IN}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from .errors import RingstandError
 from .postgresql_cluster import DROP_IN, Cluster
+from .postgresql_tuning import same_value
 from .scram import matches
 
 # The options of ALTER ROLE and the column of pg_authid that each one sets. A role has LOGIN unless it is refused.
@@ -22,6 +23,8 @@ ATTRIBUTES = {
 }
 # From this version on, the schema public belongs to the database's owner from the start and PUBLIC cannot create in it.
 SAFE_SCHEMA_VERSION = 15
+
+NO_LIMIT = -1
 
 SERVER_SQL = """
 SELECT json_build_object(
@@ -36,12 +39,17 @@ SELECT json_build_object(
       OR name NOT IN (SELECT name FROM pg_settings WHERE context IN ('postmaster', 'internal')))),
   'hba', (SELECT coalesce(json_agg(json_build_object('line', line_number, 'type', type, 'database', database,
       'user', user_name, 'method', auth_method, 'error', error) ORDER BY line_number), '[]') FROM pg_hba_file_rules),
+  'altered', (SELECT coalesce(json_agg(DISTINCT name), '[]') FROM pg_file_settings
+      WHERE sourcefile LIKE '%%/postgresql.auto.conf' AND name IN (%(settings)s)),
+  'values', (SELECT coalesce(json_object_agg(name, json_build_object('setting', setting, 'unit', unit,
+      'type', vartype, 'boot', boot_val, 'wanted', name IN (%(settings)s))), '{}') FROM pg_settings
+      WHERE context = 'postmaster' AND (name IN (%(settings)s) OR sourcefile LIKE '%%/' || %(drop_in)s)),
   'sources', (SELECT coalesce(json_object_agg(name, sourcefile), '{}') FROM pg_settings
       WHERE sourcefile IS NOT NULL AND name IN (%(settings)s)),
   'roles', (SELECT coalesce(json_object_agg(rolname, to_json(r)), '{}') FROM pg_authid r
       WHERE rolname IN (%(roles)s)),
   'databases', (SELECT coalesce(json_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba),
-      'encoding', pg_encoding_to_char(encoding),
+      'encoding', pg_encoding_to_char(encoding), 'limit', datconnlimit,
       'public', has_database_privilege('public', oid, 'CONNECT') OR has_database_privilege('public', oid, 'TEMP'))),
       '{}') FROM pg_database WHERE datname IN (%(databases)s)),
   'available', (SELECT coalesce(json_agg(name), '[]') FROM pg_available_extensions WHERE name IN (%(extensions)s)))
@@ -61,12 +69,13 @@ def literals(values: Iterable[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
 
 
-def read(cluster: Cluster, settings: Sequence[str], roles: Sequence[Any], databases: Sequence[Any]) -> dict[str, Any]:
+def read(cluster: Cluster, settings: Iterable[str], roles: Sequence[Any], databases: Sequence[Any]) -> dict[str, Any]:
     """Everything that :func:`compare` needs, from one query and one more per existing database."""
     server = cluster.query(
         SERVER_SQL
         % {
             "settings": literals(settings),
+            "drop_in": literals([DROP_IN]),
             "roles": literals(role["name"] for role in roles),
             "databases": literals(database["name"] for database in databases),
             "extensions": literals({name for database in databases for name in database["extensions"]}),
@@ -97,11 +106,23 @@ def role_flags(wanted: Mapping[str, Any]) -> str:
     return ",".join(["login", *flags]).upper()
 
 
+def role_limits(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What lifts the limits that a role got by hand: an end of its password, a number of connections."""
+    lifted: dict[str, Any] = {}
+    if found and found["rolvaliduntil"] not in (None, "infinity"):
+        lifted["expires"] = "infinity"
+    if found and found["rolconnlimit"] != NO_LIMIT:
+        lifted["conn_limit"] = NO_LIMIT
+    return lifted
+
+
 def role_differs(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
-    """Whether a role is missing, has other attributes, or has another password than a wanted one."""
+    """Whether a role is missing, has other attributes, limits, or another password than a wanted one."""
     if found is None or not found["rolcanlogin"]:
         return True
     if any(found[column] != (name in wanted["attributes"]) for name, column in ATTRIBUTES.items()):
+        return True
+    if role_limits(found):
         return True
     return bool(wanted.get("password")) and not matches(wanted["password"], found["rolpassword"])
 
@@ -123,6 +144,19 @@ def local_method(rules: Sequence[Mapping[str, Any]], database: str, role: str) -
     return None
 
 
+def restart_foreseen(values: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """The settings that take effect with a restart and run with another value than is wanted now.
+
+    ``values`` has those of the server with their ``setting``, ``unit``, ``type`` and ``boot`` value, each of them
+    ``wanted`` or only in the file of ours; one of the latter goes back to its boot value.
+    """
+    return sorted(
+        name
+        for name, value in values.items()
+        if not same_value(settings[name] if value["wanted"] else value["boot"], value)
+    )
+
+
 def _warnings(
     cluster: Cluster, server: Mapping[str, Any], stale: bool, roles: Sequence[Any], databases: Sequence[Any]
 ) -> list[str]:
@@ -141,7 +175,7 @@ def _warnings(
     # A file that is not loaded yet, or a value that waits for a restart, is no sign that another file wins.
     loaded = own in server["files"] and not stale
     for name, source in sorted(server["sources"].items()):
-        if loaded and source != own and name not in server["pending_restart"]:
+        if loaded and source != own and name not in (*server["pending_restart"], *server["altered"]):
             found.append(f"The setting {name} of the cluster {cluster} is ruled by {source}: remove it there")
     without_password = {role["name"] for role in roles if not role.get("password")}
     for database in databases:
@@ -187,18 +221,24 @@ def compare(
     _check(cluster, server, databases)
     stale = reload_needed(server["files"], cluster.config_dir, server["loaded_at"])
     schema_public = float(cluster.version) < SAFE_SCHEMA_VERSION
-    fresh: dict[str, Any] = {"owner": None, "public": True, "extensions": [], "schema_public": schema_public}
+    fresh: dict[str, Any] = {"owner": None, "limit": NO_LIMIT, "public": True, "extensions": []}
+    fresh["schema_public"] = schema_public
     states = [(database, server["databases"].get(database["name"], fresh)) for database in databases]
     return {
         "reload_needed": stale,
         "pending_restart": server["pending_restart"],
+        "altered_settings": server["altered"],
         "data_checksums": server["checksums"],
         "roles": [
-            {"name": role["name"], "flags": role_flags(role)}
+            {"name": role["name"], "flags": role_flags(role), **role_limits(server["roles"].get(role["name"]))}
             for role in roles
             if role_differs(role, server["roles"].get(role["name"]))
         ],
-        "databases": [database["name"] for database, state in states if state["owner"] != database["owner"]],
+        "databases": [
+            database["name"]
+            for database, state in states
+            if state["owner"] != database["owner"] or state["limit"] != NO_LIMIT
+        ],
         "missing_databases": [database["name"] for database, state in states if state is fresh],
         "public_databases": [database["name"] for database, state in states if state["public"]],
         "public_schemas": [database["name"] for database, state in states if state["schema_public"]],

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import RingstandError
@@ -11,6 +13,11 @@ from .errors import RingstandError
 MEMORY_MB_MIN = 128
 PARALLEL_CPUS_MIN = 4
 DEFAULT_WORKER_PROCESSES = 8
+_TRUE = ("on", "true", "t", "yes", "y", "1")
+_QUANTITY = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*")
+# Bytes and microseconds, as postgresql.conf's units are defined (documentation, "Parameter Names and Values").
+_UNITS = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+_UNITS.update({"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6})
 
 
 def steady(memory_mb: int) -> int:
@@ -63,6 +70,33 @@ def sized_settings(memory_mb: int, cpu_count: int, max_connections: int) -> dict
         settings["max_parallel_workers"] = worker_processes
         settings["max_parallel_workers_per_gather"] = min(4, (cpu_count + 1) // 2)
     return settings
+
+
+def same_value(wanted: Any, running: Mapping[str, Any]) -> bool:
+    """Whether a value as people write it is the one a server runs with, as pg_settings shows it."""
+    if isinstance(wanted, (list, tuple)):
+        return [str(item) for item in wanted] == [item.strip() for item in running["setting"].split(",")]
+    text, setting = ("on" if wanted is True else "off" if wanted is False else str(wanted).strip()), running["setting"]
+    if running["type"] == "bool":
+        return (text.lower() in _TRUE) == (setting == "on")
+    if running["type"] in ("integer", "real"):
+        ours, theirs = _number(text, running["unit"]), _number(setting, running["unit"])
+        return ours is not None and theirs is not None and round(ours, 6) == round(theirs, 6)
+    return text.lower() == str(setting).lower() if running["type"] == "enum" else text == setting
+
+
+def _number(text: str, unit: str | None) -> float | None:
+    """In the base of its kind (bytes, microseconds); a number without a unit is in ``unit``, such as 8kB."""
+    match = _QUANTITY.fullmatch(text)
+    if not match:
+        return None
+    number, suffix = float(match[1]), match[2]
+    if suffix:
+        return number * _UNITS[suffix] if suffix in _UNITS else None
+    of_unit = _QUANTITY.fullmatch(unit or "")
+    if of_unit:
+        return number * float(of_unit[1]) * _UNITS.get(of_unit[2], 1)
+    return number * _UNITS.get(unit or "", 1)
 
 
 def conf_value(value: Any) -> str:

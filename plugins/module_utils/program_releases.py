@@ -20,7 +20,7 @@ from .errors import RingstandError
 from .layout import SLOTS, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
 from .releases import read_manifest, release_ids
-from .systemd import systemctl
+from .systemd import systemctl, unit_properties
 
 
 def add_commands(command: Callable[..., None]) -> None:
@@ -161,6 +161,8 @@ def _boot(options: argparse.Namespace) -> int:
             for other in SLOTS:
                 if other != slot:
                     systemctl("stop", layout.socket_unit(other), check=False)
+            if unit_properties(layout.service_unit(slot), "ActiveState").get("ActiveState") == "active":
+                continue  # not a boot: only links were missing, and systemd refuses to listen for what runs
             systemctl("reset-failed", layout.socket_unit(slot), layout.service_unit(slot), check=False)
             systemctl("start", layout.socket_unit(slot))
             systemctl("start", "--no-block", layout.service_unit(slot))

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from .errors import RingstandError
 from .layout import SLOTS, Layout
+from .ledger import last_live
 from .systemd import journal_tail, systemctl, unit_properties
 
 _QUEUE_POLL_SECONDS = 0.05
@@ -67,18 +68,49 @@ def live_release(layout: Layout) -> str | None:
     return release_of(layout, live_slot(layout))
 
 
+def should_serve(layout: Layout) -> tuple[str | None, str | None]:
+    """The slot and the release that have to serve: what the links say or, when one of them is gone, the ledger.
+
+    The ledger knows the release. Of the slots, the one that nginx is led to serves it, else one that is linked to it.
+    """
+    slot, release = live_slot(layout), live_release(layout)
+    if release and os.path.isdir(layout.release_dir(release)):
+        return slot, release
+    last = last_live(layout)
+    if last is None or not os.path.isdir(layout.release_dir(last)):
+        return slot, release
+    led_to = (_link_target(layout.live_socket) or "").partition(".")[0]
+    linked = [name for name in SLOTS if release_of(layout, name) == last]
+    candidates = [slot, *(name for name in linked if name == led_to), *linked, led_to, SLOTS[0]]
+    return next(name for name in candidates if name in SLOTS), last
+
+
+def is_linked(layout: Layout) -> bool:
+    """Whether all links, the one in ``/run`` too, lead to what has to serve."""
+    slot, release = should_serve(layout)
+    links = live_slot(layout), release_of(layout, slot), _link_target(layout.live_socket)
+    return links == (slot, release, f"{slot}.sock" if slot else None)
+
+
 def idle_slot(layout: Layout) -> str:
     """The slot that the next release goes to."""
     return "green" if live_slot(layout) == "blue" else "blue"
 
 
 def repair(layout: Layout) -> bool:
-    """Make ``live.sock`` agree with the persistent link; return whether it had to be changed."""
+    """Make ``live.sock`` agree with the persistent link; return whether it had to be changed.
+
+    Persistent links that are gone although something went live are made again, see :func:`should_serve`.
+    """
     os.makedirs(layout.run_dir, mode=0o755, exist_ok=True)
     for name in os.listdir(layout.run_dir):
         if name.startswith("live.sock."):  # left by a process that was killed inside point()
             os.unlink(os.path.join(layout.run_dir, name))
-    slot = live_slot(layout)
+    slot, release = should_serve(layout)
+    if slot and release and release_of(layout, slot) != release:
+        point(layout.slot_link(slot), f"../releases/{release}")
+    if slot and live_slot(layout) != slot:
+        point(layout.live_link, f"slots/{slot}")
     wanted = f"{slot}.sock" if slot else None
     if _link_target(layout.live_socket) == wanted:
         return False

@@ -12,7 +12,7 @@ from typing import NoReturn
 from . import commands, units
 from .errors import RingstandError
 from .unit_times import Clocks, worker_starts
-from .units import Unit, Wanted
+from .units import Foreseen, Unit, Wanted
 
 _POLL_SECONDS = 0.1
 _JOURNAL_LINES = 20
@@ -42,13 +42,13 @@ class Control:
         if len(self.outcomes) != len(wanted):
             raise RingstandError("Failed to check units: a unit is listed twice; merge its entries")
 
-    def predict(self) -> dict[str, Outcome]:
-        """What ``apply`` would do. A unit that does not exist yet will be made by then."""
-        clocks = Clocks.now()
+    def predict(self, changed_paths: Sequence[str] = ()) -> dict[str, Outcome]:
+        """What ``apply`` would do once ``changed_paths`` changed. A unit that is not there yet is made by then."""
+        clocks, foreseen = Clocks.now(), Foreseen(tuple(changed_paths))
         for wanted, unit in zip(self.wanted, self._show()):
             outcome = self.outcomes[wanted.name]
-            outcome.actions += units.file_actions(wanted, unit)
-            action, outcome.newer_path = units.state_action(wanted, unit, clocks)
+            outcome.actions += units.file_actions(wanted, unit, foreseen)
+            action, outcome.newer_path = units.state_action(wanted, unit, clocks, foreseen)
             outcome.actions += [action] if action else []
         return self.outcomes
 
@@ -102,9 +102,11 @@ class Control:
         names = [wanted.name for wanted, actions in zip(self.wanted, planned) if action in actions]
         if names:
             self._systemctl(action, names)
+            if action == units.UNMASK:
+                self._systemctl(action, names, "--runtime")  # which is another place
 
-    def _systemctl(self, verb: str, names: Sequence[str]) -> None:
-        result = commands.run(["systemctl", "--no-ask-password", verb, "--", *names], self.timeout_seconds)
+    def _systemctl(self, verb: str, names: Sequence[str], *options: str) -> None:
+        result = commands.run(["systemctl", "--no-ask-password", *options, verb, "--", *names], self.timeout_seconds)
         if result.rc != 0:
             what = " ".join([verb, *names])
             raise RingstandError(

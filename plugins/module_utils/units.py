@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import calendar
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _DATE = re.compile(r"(\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+) UTC")
 _EVENTS = ("ActiveEnter", "InactiveExit", "ExecMainStart", "StateChange")
 _PROPERTIES = (
     *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "Job"),
+    *("FragmentPath", "DropInPaths"),
     *("Type", "RemainAfterExit", "MainPID", "NRestarts", "Result", "ReloadResult", "ConditionResult", "CanReload"),
     *(f"{event}Timestamp" for event in _EVENTS),
     *(f"{event}TimestampMonotonic" for event in _EVENTS),
@@ -40,6 +42,28 @@ class Wanted:
     reload_if_newer: tuple[str, ...] = ()
     restart_if_newer: tuple[str, ...] = ()
     reload_replaces_workers: bool = False
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Paths that check mode only predicts to change: the files themselves still carry their old times."""
+
+    paths: tuple[str, ...] = ()
+
+    def first_in(self, places: Sequence[str]) -> str:
+        """The first of the paths that is one of ``places``, what one of them leads to, or below it; else empty."""
+        for place in places:
+            for path in self.paths:
+                if any(path == each or path.startswith(f"{each.rstrip('/')}/") for each in (place, _led_to(place))):
+                    return path
+        return ""
+
+
+def _led_to(place: str) -> str:
+    return os.path.realpath(place)
+
+
+NOTHING_FORESEEN = Foreseen()
 
 
 class Unit:
@@ -63,6 +87,13 @@ class Unit:
     def found(self) -> bool:
         """Whether there is a unit file."""
         return self.load_state != "not-found"
+
+    def read_from(self, path: str) -> bool:
+        """Whether a path is one of its unit file and drop-in files, or would be a new drop-in file of its."""
+        template = re.sub(r"@.*(\.[a-z]+)$", r"@\1", self["Id"])
+        drop_ins = {f"{name}.d" for name in (self["Id"], template)}
+        files = [self["FragmentPath"], *self["DropInPaths"].split()]
+        return path in files or (path.endswith(".conf") and os.path.basename(os.path.dirname(path)) in drop_ins)
 
     @property
     def masked(self) -> bool:
@@ -173,12 +204,12 @@ def show(names: Sequence[str]) -> list[Unit]:
     return [Unit(dict(line.partition("=")[::2] for line in block.splitlines())) for block in blocks]
 
 
-def file_actions(wanted: Wanted, unit: Unit) -> list[str]:
+def file_actions(wanted: Wanted, unit: Unit, foreseen: Foreseen = NOTHING_FORESEEN) -> list[str]:
     """What to do to the unit's files and links: mask, unmask, enable, disable, daemon-reload."""
     actions = []
     if wanted.masked is not None and wanted.masked != unit.masked:
         actions.append(MASK if wanted.masked else UNMASK)
-    if unit.need_daemon_reload:
+    if unit.need_daemon_reload or (unit.found and any(map(unit.read_from, foreseen.paths))):
         actions.append(DAEMON_RELOAD)
     masked = unit.masked if wanted.masked is None else wanted.masked
     if wanted.enabled and not unit.enabled:
@@ -192,7 +223,9 @@ def file_actions(wanted: Wanted, unit: Unit) -> list[str]:
     return actions
 
 
-def state_action(wanted: Wanted, unit: Unit, clocks: Clocks) -> tuple[str, str]:
+def state_action(
+    wanted: Wanted, unit: Unit, clocks: Clocks, foreseen: Foreseen = NOTHING_FORESEEN
+) -> tuple[str, str]:
     """What to do to the running unit (or nothing), and the changed path that is the reason (or nothing)."""
     if wanted.state in (None, STOPPED) and unit.active_state in ("inactive", "failed"):
         return "", ""
@@ -206,10 +239,12 @@ def state_action(wanted: Wanted, unit: Unit, clocks: Clocks) -> tuple[str, str]:
         return RESTART, ""
     start = unit.start_moment()
     newer = first_changed(wanted.restart_if_newer, start, clocks) if start else None
+    newer = newer or foreseen.first_in(wanted.restart_if_newer)
     if newer:
         return (START if unit.finished else RESTART), newer
     loaded = unit.reload_moment(wanted.reload_replaces_workers) if wanted.reload_if_newer else None
     newer = first_changed(wanted.reload_if_newer, loaded, clocks) if loaded else None
+    newer = newer or foreseen.first_in(wanted.reload_if_newer)
     if newer or wanted.state == RELOADED:
         return RELOAD, newer or ""
     return "", ""

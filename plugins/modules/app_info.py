@@ -59,11 +59,15 @@ apps:
     service:
       description: ActiveState of its service, or null.
       type: str
+    listener:
+      description: ActiveState of the systemd socket in front of it, or null.
+      type: str
     since:
       description: When the service became active, in seconds since the epoch, or null.
       type: int
     stale:
-      description: Whether the processes are older than the files that they read at their start.
+      description: Whether the processes are older than the files that they read at their start, or systemd does not
+        listen for them any more. A restart puts it right.
       type: bool
     previous:
       description: Id of the release that a rollback would go to, or null.
@@ -71,11 +75,15 @@ apps:
     activation:
       description: Who deploys it right now, or an empty text.
       type: str
+    linked:
+      description: Whether all links lead to what has to serve, or an activation is moving them.
+      type: bool
     socket:
       description: Whether the socket that nginx connects to is there.
       type: bool
     user:
-      description: V(missing), V(ours) or V(foreign), the last one being a user that was not made for this app.
+      description: V(missing), V(ours), V(changed) or V(foreign), the last one being a user that was not made for this
+        app. One that was made for it is V(changed) when comment, shell, groups or password are not as they were.
       type: str
 others:
   description: Names of the apps that are set up on this host and were not asked for.
@@ -89,6 +97,8 @@ uv_version:
 """
 
 import contextlib
+import grp
+import os
 import pwd
 import subprocess
 
@@ -105,7 +115,22 @@ def user_state(app: str) -> str:
         entry = pwd.getpwnam(app)
     except KeyError:
         return "missing"
-    return "ours" if entry.pw_gecos.split(",")[0] == user_comment(app) else "foreign"
+    comment, shell = entry.pw_gecos.split(",")[0], "/usr/sbin/nologin"
+    if comment != user_comment(app) and entry.pw_dir != Layout(app).shared_dir:
+        return "foreign"
+    groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist(app, entry.pw_gid)]
+    as_made = (comment, entry.pw_shell) == (user_comment(app), shell)
+    return "ours" if as_made and groups == [app] and not has_password(app) else "changed"
+
+
+def has_password(user: str) -> bool:
+    """Whether somebody can log in as the user by a password; unknown without root's rights."""
+    with contextlib.suppress(OSError), open("/etc/shadow", encoding="utf-8") as stream:
+        for line in stream:
+            name, stored = line.split(":")[:2]
+            if name == user:
+                return not stored.startswith(("!", "*"))
+    return False
 
 
 def uv_version() -> str:

@@ -131,7 +131,19 @@ ansible_facts:
         firewall:
           description: State of ufw.
           type: dict
-          sample: {"installed": true, "enabled": true, "active": true, "ipv6": true, "incoming": "deny", "rules": []}
+          sample:
+            installed: true
+            enabled: true
+            active: true
+            loaded: true
+            ipv6: true
+            incoming: deny
+            rules: []
+        kernel:
+          description: The kernel settings that roles write, with the C(value) now and the C(path) of the file in
+            C(sysctl.d) that rules the setting, or empty.
+          type: dict
+          sample: {"net.core.somaxconn": {"value": "4096", "path": /etc/sysctl.d/50-ringstand.conf}}
         dpkg_interrupted:
           description: Whether C(dpkg --configure -a) has to be run before packages can be installed.
           type: bool

@@ -39,10 +39,10 @@ options:
     type: str
     default: main
   settings:
-    description: Names of the settings in the role's own drop-in file, to find those that another file overrules.
-    type: list
-    elements: str
-    default: []
+    description: The settings in the role's own drop-in file, to find those that another file overrules or that will
+      need a restart.
+    type: dict
+    default: {}
   roles:
     description: Roles that have to exist; each one may log in.
     type: list
@@ -154,6 +154,20 @@ pending_restart:
   type: list
   elements: str
   returned: always
+restart_foreseen:
+  description: Settings of O(settings) that need a restart and run with another value, whatever is on disk.
+  type: list
+  elements: str
+  returned: always
+altered_settings:
+  description: Settings of O(settings) that C(ALTER SYSTEM) has set, so that the file of the role does not rule them.
+  type: list
+  elements: str
+  returned: always
+automatic:
+  description: Whether C(start.conf) lets the cluster start at boot.
+  type: bool
+  returned: always
 data_checksums:
   description: Whether the cluster's pages have checksums.
   type: bool
@@ -204,12 +218,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
-from ..module_utils.postgresql_cluster import Host
-from ..module_utils.postgresql_state import ATTRIBUTES, compare, read
+from ..module_utils.postgresql_cluster import Host, starts_at_boot
+from ..module_utils.postgresql_state import ATTRIBUTES, compare, read, restart_foreseen
 from ..module_utils.scram import is_md5
 
 NOTHING: dict[str, list[Any]] = {
     "pending_restart": [],
+    "restart_foreseen": [],
+    "altered_settings": [],
     "roles": [],
     "databases": [],
     "missing_databases": [],
@@ -236,11 +252,13 @@ def look(params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
         "config_dir": f"/etc/postgresql/{version}/{params['cluster']}",
         "port": cluster.port if cluster else 0,
         "reload_needed": False,
+        "automatic": cluster is None or starts_at_boot(cluster.config_dir),
         **NOTHING,
     }
     if cluster and cluster.running:
         server = read(cluster, params["settings"], params["roles"], params["databases"])
         state.update(compare(cluster, server, params["roles"], params["databases"]))
+        state["restart_foreseen"] = restart_foreseen(server["values"], params["settings"])
     return state
 
 
@@ -267,7 +285,7 @@ def main() -> None:
         argument_spec={
             "version": {"type": "str", "default": ""},
             "cluster": {"type": "str", "default": "main"},
-            "settings": {"type": "list", "elements": "str", "default": []},
+            "settings": {"type": "dict", "default": {}},
             "roles": {
                 "type": "list",
                 "elements": "dict",

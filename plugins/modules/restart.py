@@ -71,7 +71,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
 from ..module_utils.layout import Layout
-from ..module_utils.releases import find_release
+from ..module_utils.switch import should_serve
 
 
 def main() -> None:
@@ -85,8 +85,7 @@ def main() -> None:
     )
     try:
         if module.check_mode:
-            layout = Layout(module.params["app"])
-            module.exit_json(changed=True, release=find_release(layout, "live", []))
+            module.exit_json(changed=True, release=should_serve(Layout(module.params["app"]))[1])
         module.exit_json(**call("restart", module.params["app"], "--by", module.params["by"]))
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)

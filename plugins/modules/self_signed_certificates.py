@@ -89,6 +89,12 @@ certificates:
       description: Whether this run made it (in check mode, would make it).
       type: bool
       sample: true
+changed_paths:
+  description: Directories of the certificates that were made (in check mode, would be made).
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/ringstand/certificates/shop]
 nginx:
   description: What the host's nginx is.
   returned: when O(nginx_facts=true)
@@ -153,6 +159,7 @@ def main() -> None:
     created = [item for item in wanted if found[item.name].created]
     result: dict[str, object] = {
         "changed": bool(created),
+        "changed_paths": [item.directory for item in created],
         "certificates": {name: certificate.as_dict() for name, certificate in found.items()},
     }
     if module._diff:

@@ -60,6 +60,12 @@ options:
           do when the new configuration could not be applied.
         type: bool
         default: false
+  predicted_paths:
+    description: Paths that earlier tasks of this run change, such as C(changed_paths) of
+      M(ringstand.flask.config_files). They only count in check mode, in which the files themselves do not change yet.
+    type: list
+    elements: path
+    default: []
   timeout_seconds:
     description: How long one start, stop or reload may take.
     type: float
@@ -73,8 +79,9 @@ attributes:
   check_mode:
     description: Reports which actions would be taken. A unit without a file is taken as one that an earlier task would
       have made.
-    details: A reload or restart for a file that an earlier task would only now change cannot be foreseen.
-    support: partial
+    details: A reload or restart for a file that an earlier task would only now change is foreseen when
+      O(predicted_paths) names it.
+    support: full
   diff_mode:
     description: Shows the actions and the changed path that is the reason.
     support: full
@@ -148,6 +155,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT_OPTIONS},
+            "predicted_paths": {"type": "list", "elements": "path", "default": []},
             "timeout_seconds": {"type": "float", "default": 120},
             "settle_seconds": {"type": "float", "default": 1},
         },
@@ -156,7 +164,7 @@ def main() -> None:
     try:
         wanted = [units.parse_wanted(raw) for raw in module.params["units"]]
         control = unit_control.Control(wanted, module.params["timeout_seconds"], module.params["settle_seconds"])
-        outcomes = control.predict() if module.check_mode else control.apply()
+        outcomes = control.predict(module.params["predicted_paths"]) if module.check_mode else control.apply()
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     result = {

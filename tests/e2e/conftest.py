@@ -103,6 +103,7 @@ def write_inventory(path: Path, planted: dict[str, str]) -> None:
         "domains": [NAME],
         "source": {"path": str(CHECKOUT / "examples" / "shop")},
         "wsgi": "shop:create_app()",
+        "database": {"extensions": ["citext"]},
         "static": {"url": "/static/", "dir": "shop/static"},
         "health": {"path": "/health/ready"},
         "secret_key": planted["secret_key"],

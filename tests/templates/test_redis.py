@@ -15,7 +15,7 @@ CACHE = {**QUEUE, "name": "shop-cache", "purpose": "cache", "port": 20124, "maxm
 
 
 def role(*instances: dict[str, Any], os_version: str = "13", container: str = "", **variables: Any) -> Role:
-    facts = {"ringstand": {"os_version": os_version, "container": container}}
+    facts = {"ringstand": {"os_version": os_version, "container": container, "kernel": {}}}
     return Role("redis", redis_instances=list(instances), ansible_facts=facts, **variables)
 
 

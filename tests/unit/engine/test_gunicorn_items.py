@@ -17,8 +17,9 @@ from ansible_collections.ringstand.flask.plugins.module_utils.gunicorn_items imp
 )
 from ansible_collections.ringstand.flask.plugins.plugin_utils.program_archive import build
 
-LIVE = {"release": "20261121T120000Z-3f2a9c1", "slot": "green", "stale": False}
-NEW = {"release": None, "slot": None, "stale": False}
+LIVE = {"release": "20261121T120000Z-3f2a9c1", "slot": "green", "stale": False, "linked": True, "service": "active",
+        "listener": "active"}
+NEW = {"release": None, "slot": None, "stale": False, "linked": True, "service": None, "listener": None}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,16 @@ def test_only_what_serves_and_reads_a_changed_file_is_restarted(state: dict, cha
 def test_the_live_slot_has_to_run() -> None:
     names = [unit["name"] for unit in gunicorn_units({"shop": LIVE, "blog": NEW})]
     assert names == ["ringstand-boot.service", "ringstand-shop@green.socket", "ringstand-shop@green.service"]
+
+
+def test_a_lost_link_is_made_again_by_the_unit_that_makes_it_at_boot() -> None:
+    assert gunicorn_units({"shop": LIVE})[0]["state"] == "started"
+    assert gunicorn_units({"shop": LIVE, "blog": {**LIVE, "linked": False}})[0]["state"] == "restarted"
+
+
+@pytest.mark.parametrize(("service", "units"), [("active", 1), ("inactive", 3)])
+def test_systemd_is_not_asked_to_listen_for_a_service_that_runs(service: str, units: int) -> None:
+    assert len(gunicorn_units({"shop": {**LIVE, "service": service, "listener": "inactive"}})) == units
 
 
 def test_the_program_is_packed_alike_each_time_and_runs_alone(tmp_path: Path) -> None:

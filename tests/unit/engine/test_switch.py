@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import switch
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.ledger import append_line
 
 
 @pytest.fixture
@@ -60,6 +61,47 @@ def test_an_app_taken_out_of_service_has_no_live_socket(layout: Layout) -> None:
     switch.set_live(layout, None)
     assert not os.path.lexists(layout.live_link)
     assert not os.path.lexists(layout.live_socket)
+
+
+def serving(layout: Layout, slot: str, release: str = "one") -> None:
+    """A release that went live."""
+    os.makedirs(layout.release_dir(release), exist_ok=True)
+    os.makedirs(layout.state_dir, exist_ok=True)
+    switch.point(layout.slot_link(slot), f"../releases/{release}")
+    switch.set_live(layout, slot)
+    append_line(layout.ledger, {"result": "ok", "release": release, "live": release})
+
+
+@pytest.mark.parametrize("slot", ["blue", "green"])
+@pytest.mark.parametrize("gone", ["live_link", "live_socket", "slot", "live_link slot", "live_link live_socket"])
+def test_links_that_are_gone_lead_to_what_served(layout: Layout, slot: str, gone: str) -> None:
+    serving(layout, "green" if slot == "blue" else "blue", "zero")
+    serving(layout, slot)
+    for name in gone.split():
+        os.unlink(layout.slot_link(slot) if name == "slot" else getattr(layout, name))
+    assert switch.should_serve(layout) == (slot, "one")
+    assert not switch.is_linked(layout)
+    assert switch.repair(layout) is ("live_socket" in gone)
+    assert (switch.live_slot(layout), switch.live_release(layout)) == (slot, "one")
+    assert switch.is_linked(layout)
+
+
+def test_a_first_release_that_was_taken_out_of_service_stays_so(layout: Layout) -> None:
+    os.makedirs(layout.release_dir("one"))
+    os.makedirs(layout.state_dir)
+    switch.point(layout.slot_link("blue"), "../releases/one")
+    switch.set_live(layout, "blue")
+    switch.set_live(layout, None)
+    append_line(layout.ledger, {"result": "failed", "release": "one", "live": None})
+    assert switch.should_serve(layout) == (None, None)
+    assert switch.is_linked(layout)
+
+
+def test_a_release_that_is_not_there_is_not_linked(layout: Layout) -> None:
+    serving(layout, "blue")
+    os.rmdir(layout.release_dir("one"))
+    os.unlink(layout.live_link)
+    assert switch.should_serve(layout) == (None, None)
 
 
 def test_a_link_that_names_no_slot_counts_as_none(layout: Layout) -> None:

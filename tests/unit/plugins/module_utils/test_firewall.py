@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.ringstand.flask.plugins.filter.firewall_changes import firewall_changes
-from ansible_collections.ringstand.flask.plugins.module_utils.firewall_state import parse_rules
+from ansible_collections.ringstand.flask.plugins.module_utils.firewall_state import is_loaded, parse_rules
 
 OURS = "comment=72696e677374616e64"
 CLIENT4, CLIENT6 = "192.0.2.7", "2001:db8::7"
@@ -23,6 +23,7 @@ def everywhere(port: object, action: str = "allow", protocol: str = "tcp", comme
 
 def plan(allow: list, rules: list, **options: Any) -> dict:
     firewall = {"installed": True, "enabled": True, "active": True, "ipv6": True, "incoming": "deny", "rules": rules}
+    firewall["loaded"] = True
     facts: dict[str, Any] = {"firewall": firewall, "ssh_ports": [22], "ssh_client": CLIENT4}
     firewall.update({key: value for key, value in options.items() if key in firewall})
     facts.update({key: value for key, value in options.items() if key in facts})
@@ -72,6 +73,54 @@ def test_what_is_missing(rules: list, missing: list) -> None:
     result = plan([{"port": 443}], everywhere(22) + rules)
     assert ports(result["missing"]) == missing
     assert (result["stale"], result["enable"], result["warnings"]) == ([], False, [])
+
+
+@pytest.mark.parametrize(
+    "comments, enable, warned, comment",
+    [
+        ([], False, True, "ringstand beside an open policy"),
+        ([OURS], True, False, "ringstand"),
+        (["comment=" + b"ringstand beside an open policy".hex()], False, True, "ringstand beside an open policy"),
+    ],
+)
+def test_an_open_policy_is_closed_where_it_was_closed_here_before(
+    comments: list, enable: bool, warned: bool, comment: str
+) -> None:
+    rules = [rule for each in comments for rule in everywhere(22, comment=each)]
+    result = plan([{"port": 22}, {"port": 443}], rules, incoming="allow")
+    assert (result["enable"], bool(result["warnings"]), result["comment"]) == (enable, warned, comment)
+    assert result["stale"] == []
+
+
+KERNEL = """-P INPUT DROP
+-N ufw-user-input
+-A INPUT -j ufw-before-input
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+-A ufw-user-input -s 10.1.0.0/16 -p tcp -m multiport --dports 8000:8010 -j ACCEPT
+-A ufw-user-input -s 192.0.2.7/32 -p udp -m udp --dport 53 -j ACCEPT
+""".splitlines()
+LOADED = parse_rules(
+    """### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### allow tcp 8000:8010 0.0.0.0/0 any 10.1.0.0/16 in
+### tuple ### allow udp 53 0.0.0.0/0 any 192.0.2.7 in
+### tuple ### limit tcp 25 0.0.0.0/0 any 0.0.0.0/0 in
+""",
+    4,
+)
+
+
+@pytest.mark.parametrize("without", range(len(KERNEL)))
+def test_what_the_kernel_lacks_is_seen(without: int) -> None:
+    lines = [line for number, line in enumerate(KERNEL) if number != without]
+    assert is_loaded(KERNEL, 4, "deny", LOADED)
+    assert is_loaded(lines, 4, "deny", LOADED) is (KERNEL[without] == "-N ufw-user-input")
+    assert is_loaded(lines, 4, "allow", LOADED) is (without < 3)
+
+
+def test_what_the_kernel_lacks_is_loaded() -> None:
+    assert not plan([], everywhere(22))["reload"]
+    assert plan([], everywhere(22), loaded=False)["reload"]
+    assert not plan([], everywhere(22), loaded=False, enabled=False)["reload"]
 
 
 def test_one_family_is_enough_where_only_one_is_meant() -> None:

@@ -62,7 +62,8 @@ def test_all_facts_of_this_machine() -> None:
     assert 100 < facts["memory_mb"] < 10_000_000
     assert list(facts["free_mb"]) == ["/", "/var", "/srv"]
     assert "C.UTF-8" in facts["locales"]
-    assert set(facts["firewall"]) == {"installed", "enabled", "active", "ipv6", "incoming", "rules"}
+    assert set(facts["firewall"]) == {"installed", "enabled", "active", "loaded", "ipv6", "incoming", "rules"}
+    assert "net.core.somaxconn" in facts["kernel"]
 
 
 def test_the_connection_is_found_above_sudo() -> None:

@@ -13,6 +13,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_state i
     literals,
     local_method,
     reload_needed,
+    restart_foreseen,
     role_flags,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.scram import make_verifier
@@ -20,12 +21,14 @@ from ansible_collections.ringstand.flask.plugins.module_utils.scram import make_
 CLUSTER = Cluster("17", "main", 5432, True, "postgres", "/var/lib/postgresql/17/main")
 DROP_IN = "/etc/postgresql/17/main/conf.d/50-ringstand.conf"
 PEER = {"line": 1, "type": "local", "database": ["all"], "user": ["all"], "method": "peer", "error": None}
-STORED = {**dict.fromkeys(ATTRIBUTES.values(), False), "rolcanlogin": True, "rolpassword": make_verifier("pencil")}
+STORED = {**dict.fromkeys(ATTRIBUTES.values(), False), "rolcanlogin": True, "rolpassword": make_verifier("pencil"),
+          "rolconnlimit": -1, "rolvaliduntil": None}
 ROLE = {"name": "shop", "password": None, "attributes": []}
 DATABASE = {"name": "shop", "owner": "shop", "extensions": ["citext"]}
 FOUND = {
     "owner": "shop",
     "encoding": "UTF8",
+    "limit": -1,
     "public": False,
     "extensions": ["plpgsql", "citext"],
     "schema_public": False,
@@ -41,6 +44,7 @@ def server(**changes: Any) -> dict[str, Any]:
         "file_errors": [],
         "hba": [PEER],
         "sources": {"jit": DROP_IN},
+        "altered": [],
         "roles": {"shop": STORED},
         "databases": {"shop": FOUND},
         "available": ["citext"],
@@ -72,6 +76,34 @@ def test_nothing_is_there() -> None:
     }
 
 
+def test_what_alter_system_has_set_is_taken_back_and_not_warned_of() -> None:
+    auto = "/var/lib/postgresql/17/main/postgresql.auto.conf"
+    found = server(sources={"jit": auto, "work_mem": "/etc/postgresql/17/main/conf.d/99-mine.conf"}, altered=["jit"])
+    result = differences(found)
+    assert result["altered_settings"] == ["jit"]
+    assert [warning for warning in result["warnings"] if "jit" in warning] == []
+    assert "work_mem" in result["warnings"][0]
+
+
+CONNECTIONS = {"setting": "100", "unit": None, "type": "integer", "boot": "100", "wanted": True}
+BUFFERS = {"setting": "16384", "unit": "8kB", "type": "integer", "boot": "16384", "wanted": True}
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "foreseen"),
+    [
+        ({"max_connections": CONNECTIONS}, {"max_connections": 100}, []),
+        ({"max_connections": CONNECTIONS}, {"max_connections": "200"}, ["max_connections"]),
+        ({"shared_buffers": BUFFERS}, {"shared_buffers": "128MB"}, []),
+        ({"shared_buffers": BUFFERS}, {"shared_buffers": "129MB"}, ["shared_buffers"]),
+        ({"max_connections": {**CONNECTIONS, "setting": "50", "wanted": False}}, {}, ["max_connections"]),
+        ({"max_connections": {**CONNECTIONS, "wanted": False}}, {}, []),
+    ],
+)
+def test_a_restart_is_foreseen(values: dict[str, Any], settings: dict[str, Any], foreseen: list[str]) -> None:
+    assert restart_foreseen(values, settings) == foreseen
+
+
 def test_a_new_schema_is_open_before_version_15() -> None:
     old = Cluster("14", "main", 5432, True, "postgres", "/var/lib/postgresql/14/main")
     assert compare(old, server(databases={}), [ROLE], [DATABASE])["public_schemas"] == ["shop"]
@@ -82,6 +114,8 @@ def test_a_new_schema_is_open_before_version_15() -> None:
     [
         pytest.param({}, {"rolcanlogin": False}, id="cannot log in"),
         pytest.param({}, {"rolsuper": True}, id="has become a superuser"),
+        pytest.param({}, {"rolconnlimit": 5}, id="a limit of connections"),
+        pytest.param({}, {"rolvaliduntil": "2020-01-01T00:00:00+00:00"}, id="an end of its password"),
         pytest.param({"attributes": ["createdb"]}, {}, id="lacks an attribute"),
         pytest.param({"password": "pencils"}, {}, id="another password"),
         pytest.param({"password": "pencil"}, {"rolpassword": None}, id="no password"),
@@ -100,6 +134,7 @@ def test_a_role_differs(wanted: dict[str, Any], stored: dict[str, Any]) -> None:
         pytest.param({"password": "pencil"}, {}, id="the password matches"),
         pytest.param({"password": STORED["rolpassword"]}, {}, id="the verifier matches"),
         pytest.param({"attributes": ["createdb"]}, {"rolcreatedb": True}, id="the attribute is there"),
+        pytest.param({}, {"rolvaliduntil": "infinity"}, id="a password without end"),
         pytest.param({}, {"rolpassword": "md5" + "0" * 32}, id="a password that is none of ours"),
     ],
 )
@@ -111,6 +146,7 @@ def test_a_role_does_not_differ(wanted: dict[str, Any], stored: dict[str, Any]) 
     ("found", "expected"),
     [
         ({"owner": "postgres"}, {"databases": ["shop"]}),
+        ({"limit": 5}, {"databases": ["shop"]}),
         ({"public": True}, {"public_databases": ["shop"]}),
         ({"schema_public": True}, {"public_schemas": ["shop"]}),
         ({"extensions": ["plpgsql"]}, {"extensions": [{"database": "shop", "name": "citext"}]}),

@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import (
     conf_value,
+    same_value,
     sized_settings,
     steady,
 )
@@ -80,3 +81,26 @@ def test_conf_value(value: Any, written: str) -> None:
 def test_a_value_of_two_lines_is_refused() -> None:
     with pytest.raises(RingstandError, match="single line"):
         conf_value("on\nfsync = off")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "setting", "unit", "kind", "same"),
+    [
+        (True, "on", None, "bool", True),
+        ("yes", "on", None, "bool", True),
+        (False, "on", None, "bool", False),
+        ("1GB", "131072", "8kB", "integer", True),
+        ("1 GB", "1048576", "kB", "integer", True),
+        (131072, "131072", "8kB", "integer", True),
+        ("1000MB", "131072", "8kB", "integer", False),
+        ("5min", "300", "s", "integer", True),
+        ("300s", "300000", "ms", "integer", True),
+        (1.1, "1.1", None, "real", True),
+        ("a few", "100", None, "integer", False),
+        ("Replica", "replica", None, "enum", True),
+        ("localhost", "*", None, "string", False),
+        (["a", "b"], "a, b", None, "string", True),
+    ],
+)
+def test_a_value_is_compared_as_the_server_does(wanted: Any, setting: str, unit: str, kind: str, same: bool) -> None:
+    assert same_value(wanted, {"setting": setting, "unit": unit, "type": kind}) is same

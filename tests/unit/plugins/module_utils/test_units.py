@@ -179,6 +179,30 @@ def test_newer_files(tmp_path: Path, options: str, shown: dict, action: str) -> 
     assert found == (action, str(path) if action else "")
 
 
+@pytest.mark.parametrize(
+    "options, path, actions",
+    [
+        ({"reload_if_newer": ["/etc/x"]}, "/etc/x/conf.d/a", ["reload"]),
+        ({"reload_if_newer": ["/etc/x"]}, "/etc/x", ["reload"]),
+        ({"reload_if_newer": ["/etc/x/"]}, "/etc/xyz", []),
+        ({"reload_if_newer": ["/etc/x"], "restart_if_newer": ["/etc/x/y"]}, "/etc/x/y", ["restart"]),
+        ({}, "/etc/systemd/system/x@.service", ["daemon-reload"]),
+        ({}, "/etc/systemd/system/x@.service.d/a.conf", ["daemon-reload"]),
+        ({}, "/etc/systemd/system/x@one.service.d/a.conf", ["daemon-reload"]),
+        ({}, "/etc/systemd/system/x@two.service.d/a.conf", []),
+        ({}, "/etc/systemd/system/x@.socket", []),
+        ({"state": "started"}, "/etc/systemd/system/x@.service", ["daemon-reload"]),
+    ],
+)
+def test_a_file_that_will_change_is_foreseen(
+    monkeypatch: pytest.MonkeyPatch, options: dict, path: str, actions: list
+) -> None:
+    shown = {**RUNNING, "Id": "x@one.service", "FragmentPath": "/etc/systemd/system/x@.service", "DropInPaths": ""}
+    monkeypatch.setattr(units, "show", lambda names: [units.Unit(shown) for _name in names])
+    control = Control([units.parse_wanted({"name": "x@one", **options})], 1, 1)
+    assert control.predict([path])["x@one.service"].actions == actions
+
+
 def test_a_finished_oneshot_runs_again(tmp_path: Path) -> None:
     one = units.parse_wanted({"name": "x", "state": "started", "restart_if_newer": [str(tmp_path)]})
     clocks = Clocks(250.0, tmp_path.stat().st_ctime + 100)
