@@ -12,19 +12,22 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import builds, releases, static_files, switch
-from .app_unit import AppUnit, activation_pattern, run_in_unit
+from . import builds, gates, releases, schema_of_release, static_files, switch
+from .app_unit import activation_pattern, run_in_unit
 from .errors import RingstandError
-from .health import HealthCheck, observe, wait_healthy
 from .layout import AppSettings
 from .ledger import SCHEMA, Progress, append_line, good_releases, utc
-from .migrations import MigrationRequest, migrate, unit_runner
-from .systemd import systemctl
+from .release_unit import release_unit
+from .systemd import journal_tail, systemctl
 
 _FREE_MB_MIN = 300
+# What waits in the queue of a release that lost the traffic again is answered once systemd has started it anew.
+_RETURN_QUEUE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,19 @@ def recover(settings: AppSettings) -> None:
     releases.remove_incomplete(layout)
 
 
-def deploy(settings: AppSettings, source: Source, progress: Progress) -> dict[str, Any]:
+def deploy(settings: AppSettings, source: Source, progress: Progress) -> None:
     """Build a release from ``source`` and make it live."""
     layout = settings.layout
     with progress.phase("preflight"):
         recover(settings)
         _check_space(settings, source.archive)
         release = releases.new_id(layout, source.sha, time.time())
+        progress.about.update(release=release, version=source.version, sha=source.sha)
     with _build_removed_on_error(settings, release):
         with progress.phase("unpack"):
             tree = builds.unpack(settings, source.archive, release)
         with progress.phase("dependencies"):
-            venv, built = builds.ensure_venv(settings, tree)
+            venv, progress.about["venv_built"] = builds.ensure_venv(settings, tree)
             os.symlink(os.path.relpath(venv, layout.release_dir(release)), f"{layout.release_dir(release)}/venv")
         with progress.phase("release_command"):
             _run_release_commands(settings, release)
@@ -73,29 +77,46 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> dict[st
         with progress.phase("import test"):
             _import_test(settings, release)
     with progress.phase("migrate"):
-        schema = _migrate(settings, release)
+        progress.about["migration"] = schema_of_release.upgrade(settings, release)
     with progress.phase("static files"):
         static_files.publish(settings, tree)
     activate(settings, release, progress)
     with progress.phase("prune"):
         releases.prune(layout, settings.keep_releases, [*good_releases(layout), release])
         static_files.prune(settings, time.time())
-    return {"release": release, "version": source.version, "sha": source.sha, "venv_built": built, "schema": schema}
 
 
-def switch_to(settings: AppSettings, wanted: str, progress: Progress) -> dict[str, Any]:
-    """Make a release that is on disk live: ``previous`` is a rollback, ``live`` a restart without losing a request."""
+def switch_to(settings: AppSettings, wanted: str, progress: Progress, force: bool = False) -> None:
+    """Make a release that is on disk live: ``previous`` is a rollback, ``live`` a restart without losing a request.
+
+    Another release than the live one must fit the database as it is now, unless ``force``.
+    """
     layout = settings.layout
     with progress.phase("preflight"):
         recover(settings)
         release = releases.find_release(layout, wanted, good_releases(layout))
         manifest = releases.read_manifest(layout, release) or {}
-    activate(settings, release, progress)
-    return {"release": release, "version": manifest.get("version"), "sha": manifest.get("sha")}
+        progress.about.update(release=release, version=manifest.get("version"), sha=manifest.get("sha"))
+        is_checked = not force and release != switch.live_release(layout)
+    # Beside the start of the release, which takes longer.
+    with ThreadPoolExecutor(1) as beside:
+        fits = beside.submit(schema_of_release.check_fits, settings, release) if is_checked else None
+        activate(settings, release, progress, lambda: _tell(progress, fits.result()) if fits else None)
 
 
-def activate(settings: AppSettings, release: str, progress: Progress) -> None:
-    """Start a release in the idle slot, and move all traffic to it once it has proven healthy."""
+def _tell(progress: Progress, notice: str) -> None:
+    if notice:
+        progress.notice(notice)
+
+
+def activate(
+    settings: AppSettings, release: str, progress: Progress, last_check: Callable[[], None] = lambda: None
+) -> None:
+    """Start a release in the idle slot, and move all traffic to it once it has proven healthy.
+
+    ``last_check`` is called before the switch and may raise; until the probation is over the old release can take the
+    traffic back.
+    """
     layout = settings.layout
     old, new = switch.live_slot(layout), switch.idle_slot(layout)
     with progress.phase("free the idle slot"):
@@ -105,17 +126,18 @@ def activate(settings: AppSettings, release: str, progress: Progress) -> None:
         with progress.phase("start"):
             switch.start(layout, new, settings.start_timeout_seconds)
         with progress.phase("gate"):
-            _gate(settings, release, new)
+            gates.gate(settings, release, new)
         with progress.phase("observe"):
-            _observe(settings, release, new)
+            gates.observe_slot(settings, release, new)
+        last_check()
+    with _traffic_returned_on_error(settings, old, new, time.time()):
         with progress.phase("switch"):
             switch.set_live(layout, new)
         with progress.phase("probe"):
-            try:
-                _probe(settings, progress)
-            except BaseException:
-                switch.set_live(layout, old)
-                raise
+            gates.probe(settings)
+        if old:
+            with progress.phase("probation"):
+                gates.probation(settings, release, new)
     if old:
         with progress.phase("drain"):
             if not switch.drain(layout, old, settings.graceful_timeout_seconds):
@@ -123,7 +145,24 @@ def activate(settings: AppSettings, release: str, progress: Progress) -> None:
 
 
 @contextlib.contextmanager
-def _build_removed_on_error(settings: AppSettings, release: str) -> Any:
+def _traffic_returned_on_error(settings: AppSettings, old: str | None, new: str, began: float) -> Iterator[None]:
+    """Give the traffic back to the old slot when the block fails, and let the new one answer what it has accepted."""
+    layout = settings.layout
+    try:
+        yield
+    except BaseException as error:
+        switch.set_live(layout, old)
+        if isinstance(error, RingstandError):
+            error.details.setdefault("journal", journal_tail(layout.service_unit(new), began))
+        if old is None:
+            switch.kill(layout, new)
+        else:
+            switch.drain(layout, new, _RETURN_QUEUE_SECONDS)
+        raise
+
+
+@contextlib.contextmanager
+def _build_removed_on_error(settings: AppSettings, release: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -147,33 +186,8 @@ def _check_space(settings: AppSettings, archive: str) -> None:
         )
 
 
-def _release_environment(settings: AppSettings, release: str) -> dict[str, str]:
-    venv_bin = f"{settings.layout.release_dir(release)}/venv/bin"
-    return {
-        "PATH": f"{venv_bin}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": settings.layout.shared_dir,
-        "RELEASE_ID": release,
-        "SENTRY_RELEASE": release,
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-
-
-def _release_unit(settings: AppSettings, release: str, purpose: str, source_is_writable: bool = False) -> AppUnit:
-    """The unit that runs a command of a release: in its source, with the app's environment and rights."""
-    layout = settings.layout
-    source = os.path.join(layout.release_dir(release), "src")
-    return builds.app_unit(
-        settings,
-        purpose,
-        source,
-        environment_file=layout.environment_file,
-        environment=_release_environment(settings, release),
-        writable_paths=[layout.shared_dir, *([source] if source_is_writable else [])],
-    )
-
-
 def _run_release_commands(settings: AppSettings, release: str) -> None:
-    unit = _release_unit(settings, release, "release", source_is_writable=True)
+    unit = release_unit(settings, release, "release", source_is_writable=True)
     for command in settings.release_command:
         done = run_in_unit(["/bin/sh", "-ec", command], app=unit, timeout_seconds=settings.migration_timeout_seconds)
         builds.must_succeed(done, f"run release_command {command!r} of {settings.name}")
@@ -183,109 +197,25 @@ def _import_test(settings: AppSettings, release: str) -> None:
     layout = settings.layout
     gunicorn = f"{layout.release_dir(release)}/venv/bin/gunicorn"
     command = [gunicorn, "--check-config", "--config", layout.gunicorn_config]
-    unit = _release_unit(settings, release, "import")
+    unit = release_unit(settings, release, "import")
     done = run_in_unit(command, app=unit, timeout_seconds=settings.start_timeout_seconds)
     builds.must_succeed(done, f"import {settings.wsgi!r}", "Nothing was migrated or switched.")
 
 
-def _migrate(settings: AppSettings, release: str) -> dict[str, Any]:
-    if settings.migrations == "none":
-        return {}
-    unit = _release_unit(settings, release, "migrate")
-    request = MigrationRequest(
-        app=settings.name,
-        app_dir=unit.working_dir,
-        venv_dir=f"{settings.layout.release_dir(release)}/venv",
-        lock_timeout_seconds=settings.migration_lock_timeout_seconds,
-        timeout_seconds=settings.migration_timeout_seconds,
-        required=settings.migrations == "flask",
-    )
-    result = migrate(request, unit_runner(unit))
-    return {"before": result.before, "after": result.after, "applied": result.applied}
-
-
-def _health_check(settings: AppSettings, **where: Any) -> HealthCheck:
-    health = settings.health
-    return HealthCheck(
-        status=health["status"],
-        host=health.get("host") or "",
-        json=health.get("json") or {},
-        text=health.get("text") or "",
-        headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"},
-        **where,
-    )
-
-
-def _slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) -> HealthCheck:
-    return _health_check(
-        settings,
-        path=settings.health["path"],
-        socket_path=settings.layout.socket(slot),
-        release=f"{settings.name}/{release}",
-        **limits,
-    )
-
-
-def _gate(settings: AppSettings, release: str, slot: str) -> None:
-    check = _slot_check(
-        settings,
-        release,
-        slot,
-        consecutive=settings.health["consecutive"],
-        timeout_seconds=settings.health["timeout_seconds"],
-        interval_seconds=0.1,
-    )
-    result = wait_healthy(check, alive=lambda: switch.reason_not_alive(settings.layout, slot))
-    if not result.healthy:
-        raise RingstandError(f"Failed to pass the health gate of {release} ({check.target}): {result.seen}")
-
-
-def _observe(settings: AppSettings, release: str, slot: str) -> None:
-    seconds = float(settings.health["observe_seconds"])
-    if seconds <= 0:
-        return
-    check = _slot_check(settings, release, slot, interval_seconds=0.25)
-    result = observe(check, seconds, alive=lambda: switch.reason_not_alive(settings.layout, slot))
-    died = switch.reason_not_alive(settings.layout, slot)  # it may have died after its last answer
-    if not result.healthy or died:
-        raise RingstandError(
-            f"Failed to observe {release}: it was healthy, then not within {seconds:g} s: {died or result.seen}"
-        )
-
-
-def _probe(settings: AppSettings, progress: Progress) -> None:
-    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket."""
-    if settings.probe_port is None:
-        return
-    domain = settings.health.get("host") or settings.domains[0]
-    check = _health_check(
-        settings,
-        url=f"https://{domain}{settings.health['path']}",
-        connect_address=f"127.0.0.1:{settings.probe_port}",
-        verify=False,  # the connection never leaves the host, and the certificate may still be the placeholder
-        consecutive=1,
-        timeout_seconds=10,
-    )
-    result = wait_healthy(check)
-    if not result.healthy:
-        raise RingstandError(
-            f"Failed to reach {settings.name} through nginx after the switch ({check.target}): {result.seen}. "
-            "Traffic was moved back."
-        )
-
-
-def run_recorded(settings: AppSettings, progress: Progress, what: Any) -> dict[str, Any]:
+def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], None]) -> dict[str, Any]:
     """Run an activation and write what came of it to the ledger; never raises for a failure, returns it."""
     before = switch.live_release(settings.layout)
     entry: dict[str, Any] = {"schema": SCHEMA, "kind": progress.kind, "by": progress.by, "previous": before}
     try:
-        entry.update(result="ok", **what())
+        what()
+        entry.update(result="ok")
     except RingstandError as error:
         entry.update(result="failed", reason=error.message, details=error.details)
     except Exception as error:  # the ledger must say what happened, whatever it was
         entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
     finally:
         entry.update(
+            progress.about,
             started=utc(progress.started),
             seconds=round(time.time() - progress.started, 3),
             phases=progress.phases,

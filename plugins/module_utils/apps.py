@@ -66,6 +66,7 @@ HEALTH_DEFAULTS: App = {
     "consecutive": 3,
     "timeout_seconds": 60,
     "observe_seconds": 3,
+    "probation_seconds": 5,
 }
 
 

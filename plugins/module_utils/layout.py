@@ -122,7 +122,7 @@ class AppSettings:
     """What the host program must know of an app: ``/etc/ringstand/apps/<app>.json``, without any secret.
 
     Times are seconds, sizes are MB. ``health`` has the keys path, status, host, json, text, consecutive,
-    timeout_seconds and observe_seconds. ``static`` is None or has url and dir (inside the source).
+    timeout_seconds, observe_seconds and probation_seconds. ``static`` is None or has url and dir (inside the source).
     ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
     """
 

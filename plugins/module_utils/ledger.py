@@ -76,6 +76,8 @@ class Progress:
         self.kind, self.by = kind, by
         self.phases: dict[str, float] = {}
         self.notices: list[str] = []
+        # What the ledger says of the release, also of one that fails: release, version, sha, venv_built, migration.
+        self.about: dict[str, Any] = {}
         with open(self._path, "w", encoding="utf-8"):
             pass
         self._write({"event": "start", "kind": kind, "by": by, "pid": os.getpid(), "token": token})

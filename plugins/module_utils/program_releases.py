@@ -42,7 +42,8 @@ def add_commands(command: Callable[..., None]) -> None:
         force,
     )
     rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
-    command("rollback", _rollback, "make the last good release live again, or a named one", app, rollback_to, by)
+    anyway = ("--force", {"action": "store_true", "help": "even to a release that does not fit the database's schema"})
+    command("rollback", _rollback, "make the last good or a named release live again", app, rollback_to, by, anyway)
     command("restart", _restart, "start the live release anew without losing a request", app, by)
     command("boot", _boot, "restore the live sockets and start the live slots (systemd calls this)")
     command("activation", _activation, None, app, ("request", {"metavar": "FILE"}))
@@ -119,7 +120,7 @@ def _deploy(options: argparse.Namespace) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    return _run(options, "rollback", {"release": options.release})
+    return _run(options, "rollback", {"release": options.release, "force": options.force})
 
 
 def _restart(options: argparse.Namespace) -> int:
@@ -139,7 +140,9 @@ def _activation(options: argparse.Namespace) -> int:
             entry = activation.run_recorded(settings, progress, lambda: activation.deploy(settings, source, progress))
         else:
             entry = activation.run_recorded(
-                settings, progress, lambda: activation.switch_to(settings, request["release"], progress)
+                settings,
+                progress,
+                lambda: activation.switch_to(settings, request["release"], progress, request.get("force", False)),
             )
     finally:
         for path in (options.request, request.get("archive")):

@@ -12,6 +12,7 @@ author: ringstand contributors (@ringstand)
 description:
   - Starts the release that served before the live one, or a named one, in the idle slot, proves it healthy
     and moves all traffic to it.
+  - A release that does not know the revision of the database's schema is refused, unless O(force) is set.
   - A release that does not become healthy is never switched to, and the task fails with the reason.
 options:
   app:
@@ -28,6 +29,10 @@ options:
     description: Who asks for it, for the ledger.
     type: str
     default: ansible
+  force:
+    description: Switch even to a release that does not fit the schema of the database.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -93,6 +98,7 @@ def main() -> None:
             "app": {"type": "str", "required": True},
             "release": {"type": "str", "default": "previous"},
             "by": {"type": "str", "default": "ansible"},
+            "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -101,9 +107,9 @@ def main() -> None:
             layout = Layout(module.params["app"])
             release = find_release(layout, module.params["release"], good_releases(layout))
             module.exit_json(changed=True, release=release)
-        module.exit_json(
-            **call("rollback", module.params["app"], module.params["release"], "--by", module.params["by"])
-        )
+        force = ["--force"] if module.params["force"] else []
+        arguments = [module.params["app"], module.params["release"], "--by", module.params["by"], *force]
+        module.exit_json(**call("rollback", *arguments))
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
 

@@ -105,7 +105,7 @@ def write_inventory(path: Path, planted: dict[str, str]) -> None:
         "wsgi": "shop:create_app()",
         "database": {"extensions": ["citext"]},
         "static": {"url": "/static/", "dir": "shop/static"},
-        "health": {"path": "/health/ready"},
+        "health": {"path": "/health/ready", "probation_seconds": 1},
         "secret_key": planted["secret_key"],
         "redis_password": planted["redis_password"],
         "environment": {"MAIL_PASSWORD": Unsafe(planted["MAIL_PASSWORD"])},

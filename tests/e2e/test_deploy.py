@@ -26,6 +26,26 @@ def upgrade():
     op.execute("SELECT 1 / 0")
 '''
 
+GOOD_REVISION = '''
+"""A column that the code of before does not know."""
+
+import sqlalchemy
+from alembic import op
+
+revision = "600d0c0de600"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.add_column("products", sqlalchemy.Column("weight_grams", sqlalchemy.Integer))
+
+
+def downgrade():
+    op.drop_column("products", "weight_grams")
+'''
+
 
 class Team:
     """A working copy of the shop, deployed by the playbooks."""
@@ -103,6 +123,30 @@ def test_a_migration_that_fails_switches_nothing(site, team):
     assert set(seen.releases) == {before}
     assert (team.status()["release"], team.head()) == (before, head)
     assert site.root("runuser -u shop -- psql -XAtc \"SELECT to_regclass('half')\"").strip() == ""
+
+
+def test_a_rollback_behind_the_schema_is_refused_and_can_be_forced(site, team):
+    before, head = team.status()["release"], team.head()
+    revision = team.source / "migrations" / "versions" / "600d0c0de600_weight.py"
+    revision.write_text(GOOD_REVISION.format(head=head))
+    try:
+        deployed = team.play("deploy.yml", "-e", "app=shop")
+    finally:
+        revision.unlink()
+    assert (deployed.code, team.head()) == (0, "600d0c0de600"), deployed.output[-3000:]
+    after = team.status()["release"]
+    with visitors(site.address, NAME) as seen:
+        refused = team.play("rollback.yml", "-e", "app=shop")
+        assert team.status()["release"] == after
+        forced = team.play("rollback.yml", "-e", "app=shop", "-e", "force=true")
+    assert refused.code != 0
+    assert "600d0c0de600" in refused.output
+    assert "--force" in refused.output
+    assert (forced.code, team.status()["release"]) == (0, before), forced.output[-3000:]
+    assert seen.failures == {}
+    # Back to the schema that the other tests know.
+    site.root("runuser -u shop -- psql -XAtc \"ALTER TABLE products DROP weight_grams\"")
+    site.root(f"runuser -u shop -- psql -XAtc \"UPDATE alembic_version SET version_num = '{head}'\"")
 
 
 def test_an_app_that_does_not_import_is_refused_before_its_migrations(site, team):

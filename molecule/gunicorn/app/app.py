@@ -12,13 +12,17 @@ if behaviour == "does not import":
     raise RuntimeError("this release is broken: password=hunter2secret")
 
 
+def die_in(seconds):
+    timer = threading.Timer(seconds, os._exit, [3])  # of which gunicorn's master dies too
+    timer.daemon = True
+    timer.start()
+
+
 def create_app():
     app = Flask(__name__)
 
     if behaviour == "dies soon":
-        timer = threading.Timer(0.7, os._exit, [3])
-        timer.daemon = True
-        timer.start()
+        die_in(0.7)
 
     @app.get("/health")
     def health():
@@ -28,6 +32,8 @@ def create_app():
 
     @app.route("/echo", methods=["GET", "POST"])
     def echo():
+        if behaviour == "dies serving":
+            die_in(0.3)
         return {"release": os.environ["RELEASE_ID"], "got": len(request.get_data())}
 
     @app.get("/environment/<name>")

@@ -66,7 +66,27 @@ def test_a_broken_release_never_serves(crucible, behaviour, words):
     assert len(units.splitlines()) == 1
 
 
-@pytest.mark.parametrize("step", ["unpack", "freeze", "start", "observe", "switch", "drain"])
+def test_a_release_that_dies_after_the_switch_gives_the_traffic_back(crucible):
+    before, clients = crucible.live(), 6
+    with crucible.load(clients) as load:
+        result = crucible.deploy("dies serving")
+    assert result["result"] == "failed"
+    assert "Failed the probation" in result["reason"]
+    assert "its main process died" in result["reason"]
+    assert crucible.live() == before
+    # Only what was in flight inside the dying process may be lost, one request of each client.
+    assert sum(load["failures"].values()) <= clients
+    died = crucible.host.check_output(
+        "journalctl --output=short-unix --grep 'Main process exited' --lines=1 --reverse"
+        " --unit='ringstand-crucible@*.service' --quiet"
+    )
+    returned = crucible.host.check_output("stat --format=%.Z /run/crucible/live.sock")
+    assert float(returned) - float(died.split()[0]) < 1
+    good = [row["release"] for row in crucible.ringstand("releases", "crucible")["releases"] if row["state"] == "good"]
+    assert result["release"] not in good
+
+
+@pytest.mark.parametrize("step", ["unpack", "freeze", "start", "observe", "switch", "probation", "drain"])
 def test_killed_at_a_step_the_next_run_converges(crucible, step):
     crucible.put(KILL_AT.read_bytes(), "/root/kill_at.py")
     crucible.host.check_output("rm -f /var/lib/ringstand/crucible/activation.jsonl")

@@ -57,6 +57,7 @@ APP_FIELDS = {
             "consecutive": _number(1, 100),
             "timeout_seconds": _seconds(1, 3600),
             "observe_seconds": _seconds(0, 600),
+            "probation_seconds": _seconds(0, 600),
         },
     ),
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),

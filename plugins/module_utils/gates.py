@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a release has to show before and after it gets the traffic; each check raises RingstandError with the cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import switch
+from .errors import RingstandError
+from .health import HealthCheck, observe, wait_healthy
+from .layout import AppSettings
+from .probation import failure_within
+from .systemd import unit_properties
+
+
+def _health_check(settings: AppSettings, **where: Any) -> HealthCheck:
+    health = settings.health
+    return HealthCheck(
+        status=health["status"],
+        host=health.get("host") or "",
+        json=health.get("json") or {},
+        text=health.get("text") or "",
+        headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"},
+        **where,
+    )
+
+
+def _slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) -> HealthCheck:
+    return _health_check(
+        settings,
+        path=settings.health["path"],
+        socket_path=settings.layout.socket(slot),
+        release=f"{settings.name}/{release}",
+        **limits,
+    )
+
+
+def gate(settings: AppSettings, release: str, slot: str) -> None:
+    """Wait for consecutive healthy answers on the slot's own socket, from the new release."""
+    check = _slot_check(
+        settings,
+        release,
+        slot,
+        consecutive=settings.health["consecutive"],
+        timeout_seconds=settings.health["timeout_seconds"],
+        interval_seconds=0.1,
+    )
+    result = wait_healthy(check, alive=lambda: switch.reason_not_alive(settings.layout, slot))
+    if not result.healthy:
+        raise RingstandError(f"Failed to pass the health gate of {release} ({check.target}): {result.seen}")
+
+
+def observe_slot(settings: AppSettings, release: str, slot: str) -> None:
+    """It has to stay healthy for some seconds before it gets any traffic."""
+    seconds = float(settings.health["observe_seconds"])
+    if seconds <= 0:
+        return
+    check = _slot_check(settings, release, slot, interval_seconds=0.25)
+    result = observe(check, seconds, alive=lambda: switch.reason_not_alive(settings.layout, slot))
+    died = switch.reason_not_alive(settings.layout, slot)  # it may have died after its last answer
+    if not result.healthy or died:
+        raise RingstandError(
+            f"Failed to observe {release}: it was healthy, then not within {seconds:g} s: {died or result.seen}"
+        )
+
+
+def probation(settings: AppSettings, release: str, slot: str) -> None:
+    """All traffic is on the new release, and the old one still runs: it takes over again when the new one fails."""
+    seconds = float(settings.health.get("probation_seconds", 0))
+    if seconds <= 0:
+        return
+    main_pid = int(unit_properties(settings.layout.service_unit(slot), "MainPID").get("MainPID") or 0)
+    check = _slot_check(settings, release, slot)
+    # Read after the id: a process that had already been replaced by then would pass for the one that was gated.
+    failure = switch.reason_not_alive(settings.layout, slot) or failure_within(check, seconds, main_pid)
+    if failure:
+        raise RingstandError(
+            f"Failed the probation of {release}: {failure}, within {seconds:g} s of the switch. Traffic was moved back."
+        )
+
+
+def probe(settings: AppSettings) -> None:
+    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket."""
+    if settings.probe_port is None:
+        return
+    domain = settings.health.get("host") or settings.domains[0]
+    check = _health_check(
+        settings,
+        url=f"https://{domain}{settings.health['path']}",
+        connect_address=f"127.0.0.1:{settings.probe_port}",
+        verify=False,  # the connection never leaves the host, and the certificate may still be the placeholder
+        consecutive=1,
+        timeout_seconds=10,
+    )
+    result = wait_healthy(check)
+    if not result.healthy:
+        raise RingstandError(
+            f"Failed to reach {settings.name} through nginx after the switch ({check.target}): {result.seen}. "
+            "Traffic was moved back."
+        )

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How commands of a release run: release commands, the import test, migrations."""
+
+from __future__ import annotations
+
+import os
+
+from . import builds
+from .app_unit import AppUnit
+from .layout import AppSettings
+
+
+def _environment(settings: AppSettings, release: str) -> dict[str, str]:
+    venv_bin = f"{settings.layout.release_dir(release)}/venv/bin"
+    return {
+        "PATH": f"{venv_bin}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": settings.layout.shared_dir,
+        "RELEASE_ID": release,
+        "SENTRY_RELEASE": release,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def release_unit(settings: AppSettings, release: str, purpose: str, source_is_writable: bool = False) -> AppUnit:
+    """A unit for a command of the release: in its source, with the app's environment and rights."""
+    layout = settings.layout
+    source = os.path.join(layout.release_dir(release), "src")
+    return builds.app_unit(
+        settings,
+        purpose,
+        source,
+        environment_file=layout.environment_file,
+        environment=_environment(settings, release),
+        writable_paths=[layout.shared_dir, *([source] if source_is_writable else [])],
+    )

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The database's schema and a release: upgraded for a new one, checked before an old one serves again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import RingstandError
+from .layout import AppSettings
+from .migrations import MigrationError, MigrationRequest, migrate, unit_runner
+from .release_unit import release_unit
+
+
+def upgrade(settings: AppSettings, release: str) -> dict[str, Any]:
+    """Bring the database to the release's head; returns before, after and applied, or nothing without migrations."""
+    if settings.migrations == "none":
+        return {}
+    result = _run(settings, release, check=False)
+    return {"before": result.before, "after": result.after, "applied": result.applied}
+
+
+def check_fits(settings: AppSettings, release: str) -> str:
+    """Raise RingstandError when the release does not fit the database's schema; returns a notice, mostly empty.
+
+    A database that cannot be asked is no reason to keep a rollback from happening.
+    """
+    if settings.migrations == "none":
+        return ""
+    try:
+        result = _run(settings, release, check=True)
+    except MigrationError as error:
+        if error.kind != "database_newer":
+            return f"Whether {release} fits the database could not be found out: {error.message}"
+        raise RingstandError(
+            f"Failed to switch to {release}: the database is at revision {error.details.get('before')}, which that "
+            "release does not know. Nothing was switched. Either deploy a release that knows it; or downgrade the "
+            "database with the code of the live release (`flask db downgrade`); or, when the newer schema is "
+            "compatible with the old code, repeat with --force (playbook: -e force=true).",
+            **error.details,
+        ) from error
+    if result.pending:
+        missing = ", ".join(item["revision"] for item in result.pending)
+        raise RingstandError(
+            f"Failed to switch to {release}: its revisions {missing} are not in the database. Nothing was switched. "
+            "Deploy it again, which migrates; or repeat with --force (playbook: -e force=true)."
+        )
+    return ""
+
+
+def _run(settings: AppSettings, release: str, check: bool) -> Any:
+    unit = release_unit(settings, release, "migrate")
+    request = MigrationRequest(
+        app=settings.name,
+        app_dir=unit.working_dir,
+        venv_dir=f"{settings.layout.release_dir(release)}/venv",
+        lock_timeout_seconds=settings.migration_lock_timeout_seconds,
+        timeout_seconds=settings.migration_timeout_seconds,
+        required=settings.migrations == "flask",
+    )
+    return migrate(request, unit_runner(unit), check)
