@@ -65,14 +65,20 @@ def activation_pattern(app: str) -> str:
     return f"ringstand-activation-*.{app}.*.service"
 
 
-def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list[str]:
-    """Return the ``systemd-run`` command line, without the command that it is to run."""
+def unit_arguments(
+    app: AppUnit, unit_name: str, timeout_seconds: float | None, terminal: bool = False
+) -> list[str]:
+    """Return the ``systemd-run`` command line, without the command that it is to run.
+
+    Without ``timeout_seconds`` the command may take as long as it takes. With ``terminal`` it has one of its own, which
+    leads to the caller's; otherwise the caller's standard streams.
+    """
     properties = [
         ("Description", f"{app.purpose} of {app.name}"),
         ("User", app.user),
         ("Group", app.group),
         ("WorkingDirectory", app.working_dir),
-        ("RuntimeMaxSec", f"{timeout_seconds:.0f}s"),
+        ("RuntimeMaxSec", "infinity" if timeout_seconds is None else f"{timeout_seconds:.0f}s"),
         ("TimeoutStopSec", "10s"),
         ("UMask", "0027"),
         *sandbox_directives(app.outbound_network, app.writable_paths, app.build),
@@ -83,8 +89,8 @@ def unit_arguments(app: AppUnit, unit_name: str, timeout_seconds: float) -> list
         properties.append(("EnvironmentFile", app.environment_file))
     if app.binds_to:
         properties += [("BindsTo", app.binds_to), ("After", app.binds_to)]
-    arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]
-    arguments.append(f"--unit={unit_name}")
+    arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pty" if terminal else "--pipe"]
+    arguments += ["--service-type=exec", f"--unit={unit_name}"]
     arguments += [f"--property={name}={value}" for name, value in properties]
     arguments += [f"--setenv={name}={value}" for name, value in app.environment.items()]
     return arguments

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from . import program_releases, program_restore
+from . import program_operations, program_releases, program_restore
 from .console import complain, say
 from .errors import RingstandError
 from .host_program import PROTOCOL
@@ -27,10 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RingstandError as error:
         _print_failure(options, error.message, error.details)
         return 1
+    except KeyboardInterrupt:
+        complain("ringstand: interrupted; what was started as a unit goes on, see `systemctl list-units 'ringstand-*'`")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ringstand", description="Releases of the Flask apps on this host.")
+    parser = argparse.ArgumentParser(prog="ringstand", description="The Flask apps on this host, and their data.")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -40,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(flag, **settings)
         sub.set_defaults(run=run)
 
-    for verbs in (program_releases, program_restore):
+    for verbs in (program_releases, program_operations, program_restore):
         verbs.add_commands(command)
     command("version", _version, "the version of the protocol that modules speak with this program")
     return parser

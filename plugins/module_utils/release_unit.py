@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from . import builds
 from .app_unit import AppUnit
@@ -34,3 +35,8 @@ def release_unit(settings: AppSettings, release: str, purpose: str, source_is_wr
         environment=_environment(settings, release),
         writable_paths=[layout.shared_dir, *([source] if source_is_writable else [])],
     )
+
+
+def one_off_unit(settings: AppSettings, release: str) -> AppUnit:
+    """A unit for a command that an operator runs beside the app; no activation ends it."""
+    return replace(release_unit(settings, release, "run"), purpose="run", binds_to=None)
