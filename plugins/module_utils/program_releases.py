@@ -97,7 +97,8 @@ def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int
 
     entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, tell)
     if entry["result"] != "ok":
-        raise RingstandError(entry["reason"], **{**entry["details"], "phases": entry["phases"]})
+        about = {"release": entry.get("release"), "phases": entry["phases"]}
+        raise RingstandError(entry["reason"], **{**entry["details"], **about})
     if options.json:
         say(json.dumps({**entry, "changed": True}))
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
+PROGRESS = "/var/lib/ringstand/crucible/activation.jsonl"
 DONE = "/root/switches-tested"
 
 
@@ -24,8 +25,18 @@ def no_activation(crucible) -> bool:
     return crucible.ringstand("status", "crucible")["apps"][0]["activation"] == ""
 
 
+def killed(crucible, step) -> bool:
+    """Whether a deploy was killed in a step; a short one may be over before it is seen."""
+    crucible.host.check_output(f"rm -f {PROGRESS}")
+    crucible.host.check_output(f"systemd-run --quiet --collect --unit=killed {crucible.deploy_command('good')}")
+    done = crucible.host.run(f"python3 /root/kill_at.py {PROGRESS} {step!r}")
+    assert done.rc in (0, 3), done.stderr
+    crucible.wait_for(lambda: not crucible.host.service("killed").is_running, 60)
+    return done.rc == 0
+
+
 def phase(crucible) -> str:
-    lines = crucible.host.run("cat /var/lib/ringstand/crucible/activation.jsonl").stdout.splitlines()
+    lines = crucible.host.run(f"cat {PROGRESS}").stdout.splitlines()
     names = [json.loads(line).get("phase") for line in lines]
     return next((name for name in reversed(names) if name), "")
 
@@ -83,17 +94,14 @@ def test_a_release_that_dies_after_the_switch_gives_the_traffic_back(crucible):
     returned = crucible.host.check_output("stat --format=%.Z /run/crucible/live.sock")
     assert float(returned) - float(died.split()[0]) < 1
     good = [row["release"] for row in crucible.ringstand("releases", "crucible")["releases"] if row["state"] == "good"]
-    assert result["release"] not in good
+    assert result["details"]["release"] not in good
 
 
 @pytest.mark.parametrize("step", ["unpack", "freeze", "start", "observe", "switch", "probation", "drain"])
 def test_killed_at_a_step_the_next_run_converges(crucible, step):
     crucible.put(KILL_AT.read_bytes(), "/root/kill_at.py")
-    crucible.host.check_output("rm -f /var/lib/ringstand/crucible/activation.jsonl")
     with crucible.load() as load:
-        crucible.host.check_output(f"systemd-run --quiet --collect --unit=killed {crucible.deploy_command('good')}")
-        crucible.host.check_output(f"python3 /root/kill_at.py /var/lib/ringstand/crucible/activation.jsonl {step!r}")
-        crucible.wait_for(lambda: not crucible.host.service("killed").is_running)
+        assert any(killed(crucible, step) for _attempt in range(5)), "the step was never caught"
         result = crucible.deploy()
     assert result["result"] == "ok", result
     assert load["failures"] == {}
