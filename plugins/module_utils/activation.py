@@ -77,7 +77,7 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> None:
         with progress.phase("import test"):
             _import_test(settings, release)
     with progress.phase("migrate"):
-        progress.about["migration"] = schema_of_release.upgrade(settings, release)
+        progress.about["migration"] = schema_of_release.upgrade(settings, release, progress)
     with progress.phase("static files"):
         static_files.publish(settings, tree)
     activate(settings, release, progress)

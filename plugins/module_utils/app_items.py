@@ -129,7 +129,7 @@ def gunicorn_apps(apps: Any, secrets: Any, cpu_count: int, memory_mb: int, overr
         workers = resolve_workers(app, len(complete), int(cpu_count), int(memory_mb))
         values = environment(app, workers, secrets)
         item = {key: value for key, value in app.items() if key not in NOT_FOR_GUNICORN and value is not None}
-        item.update(workers=workers, environment=values)
+        item.update(workers=workers, environment=values, local_database=bool(app["database"]))
         if app["migrations"] == "auto" and "DATABASE_URL" not in values:
             item["migrations"] = "none"
         items.append(item)

@@ -42,6 +42,7 @@ DEFAULTS: App = {
     "redis_password": None,
     "migrations": "auto",
     "migration_lock_timeout_seconds": 5,
+    "migration_statement_timeout_seconds": 0,
     "migration_timeout_seconds": 1800,
     "release_command": [],
     "health": {},

@@ -123,6 +123,7 @@ class AppSettings:
 
     Times are seconds, sizes are MB. ``health`` has the keys path, status, host, json, text, consecutive,
     timeout_seconds, observe_seconds and probation_seconds. ``static`` is None or has url and dir (inside the source).
+    ``local_database`` tells that the app's database is in the cluster ``main`` of this host.
     ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
     """
 
@@ -138,6 +139,8 @@ class AppSettings:
     migrations: str = "auto"
     migration_lock_timeout_seconds: float = 5
     migration_timeout_seconds: float = 1800
+    migration_statement_timeout_seconds: float = 0
+    local_database: bool = False
     static: dict[str, str] | None = None
     start_timeout_seconds: float = 60
     graceful_timeout_seconds: float = 30

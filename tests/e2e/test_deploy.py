@@ -135,6 +135,9 @@ def test_a_rollback_behind_the_schema_is_refused_and_can_be_forced(site, team):
         revision.unlink()
     assert (deployed.code, team.head()) == (0, "600d0c0de600"), deployed.output[-3000:]
     after = team.status()["release"]
+    ledger = json.loads(site.root("ringstand --json releases shop"))["ledger"][-1]
+    assert ledger["migration"]["applied"][0]["revision"] == "600d0c0de600"
+    assert ledger["migration"]["restore_point"]["name"] == f"release-{after}"
     with visitors(site.address, NAME) as seen:
         refused = team.play("rollback.yml", "-e", "app=shop")
         assert team.status()["release"] == after

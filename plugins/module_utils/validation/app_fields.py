@@ -44,6 +44,7 @@ APP_FIELDS = {
     "migrations": Field((str,), choices=("auto", "flask", "none")),
     "migration_lock_timeout_seconds": _seconds(1, 600),
     "migration_timeout_seconds": _seconds(10, 86_400),
+    "migration_statement_timeout_seconds": _seconds(0, 86_400),
     "flask_app": TEXT,
     "release_command": Field((str, list), elements=TEXT),
     "health": Field(
