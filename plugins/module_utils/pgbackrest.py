@@ -29,6 +29,7 @@ SHORT_SECONDS = 300.0
 VERIFY_VERSION = (2, 45)
 # Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
 MISSING_STANZA = (1, 3)
+UNREADABLE = 99
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,19 @@ def version() -> tuple[int, ...]:
 def parse_information(text: str, name: str) -> Information:
     """What the text of ``info --output=json`` says about a stanza."""
     try:
-        stanzas = [item for item in json.loads(text) if item["name"] == name]
+        # With the wrong key the message quotes what it took for text, line breaks and all.
+        stanzas = [item for item in json.loads(text, strict=False) if item["name"] == name]
         if not stanzas:
             return Information(False, "there is no stanza of this name")
         data = stanzas[0]
         if data["status"]["code"] in MISSING_STANZA:
             return Information(False, str(data["status"]["message"]))
+        if data["status"]["code"] == UNREADABLE:
+            said = " ".join(str(item["status"]["message"]).split("\n")[0] for item in data["repo"])
+            raise RingstandError(
+                f"Failed to read the backups of {name!r}: {said}. Either these files are damaged, or {KEY_CONFIG_PATH} "
+                "does not hold the key that they were made with"
+            )
         backups = [_backup(item) for item in data["backup"]]
         archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
         return Information(True, str(data["status"]["message"]), backups, archives)
