@@ -190,9 +190,10 @@ class Control:
     def _watch(self, watched: Iterable[Wanted]) -> None:
         """Wait until all have been running for a while: a simple service counts as started before it fails."""
         names = [one.name for one in watched]
-        before = {name: _identity(unit) for name, unit in zip(names, units.show(names))}
+        before = {name: _identity(unit) for name, unit in zip(names, units.show(names)) if not unit.idle}
+        names = list(before)
         since = time.monotonic()
-        while time.monotonic() < since + self.settle_seconds:
+        while names and time.monotonic() < since + self.settle_seconds:
             time.sleep(min(0.25, self.settle_seconds))
             for name, unit in zip(names, units.show(names)):
                 if _identity(unit) != before[name] or not unit.started:

@@ -134,6 +134,11 @@ class Unit:
         """Whether nothing is left to do for state started."""
         return self.active_state in ("active", "reloading", "refreshing") or self.finished
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is active without a process that could end: a timer, a socket, a oneshot that remains."""
+        return self.started and self.sub_state in ("active", "elapsed", "exited", "listening", "waiting")
+
     def moment(self, event: str) -> Moment | None:
         """When an event, such as ActiveEnter, last happened."""
         monotonic = int(self[f"{event}TimestampMonotonic"] or 0)

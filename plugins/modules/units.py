@@ -72,7 +72,7 @@ options:
     default: 120
   settle_seconds:
     description: How long units that were started have to keep running before they count as started. It is waited once
-      for all.
+      for all, and not for those without a process, such as timers and sockets.
     type: float
     default: 1
 attributes:

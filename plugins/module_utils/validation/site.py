@@ -19,7 +19,7 @@ from .variables import check_variable_names
 SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
 # What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
 DERIVED_VARIABLES = frozenset(
-    {"gunicorn_apps", "gunicorn_probe_port", "host_package_files", "host_packages", "nginx_sites"}
+    {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
     | {"postgresql_databases", "postgresql_roles", "redis_instances"}
 )
 MINIMAL_APP = "Describe an app with its domains, source and wsgi"

@@ -215,3 +215,18 @@ def test_wall_clock_times_are_read() -> None:
     assert moment is not None
     assert (moment.monotonic, moment.realtime) == (101.0, 1795230501.0)
     assert unit.moment("Nothing") is None
+
+
+@pytest.mark.parametrize(
+    "shown, idle",
+    [
+        ({"SubState": "running"}, False),
+        ({"SubState": "exited", "Type": "oneshot", "RemainAfterExit": "yes"}, True),
+        ({"SubState": "listening"}, True),
+        ({"SubState": "waiting"}, True),
+        ({"SubState": "exited", "ActiveState": "failed"}, False),
+        ({"SubState": "auto-restart", "ActiveState": "activating"}, False),
+    ],
+)
+def test_what_is_started_and_has_nothing_to_watch(shown: dict, idle: bool) -> None:
+    assert units.Unit({**RUNNING, **shown}).idle is idle
