@@ -29,7 +29,7 @@ LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # These share a host. One of them measures seconds.
-E2E_ONE_HOST = ("test_site", "test_collection", "test_deploy")
+E2E_ONE_HOST = ("test_site", "test_collection", "test_check_mode", "test_drift", "test_deploy")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
             "tests/bench/bench.py"]

@@ -39,6 +39,7 @@ class Control:
         self.timeout_seconds = timeout_seconds
         self.settle_seconds = settle_seconds
         self.outcomes = {one.name: Outcome() for one in wanted}
+        self.missing: list[str] = []  # known after predict
         if len(self.outcomes) != len(wanted):
             raise RingstandError("Failed to check units: a unit is listed twice; merge its entries")
 
@@ -47,6 +48,7 @@ class Control:
         clocks, foreseen = Clocks.now(), Foreseen(tuple(changed_paths))
         for wanted, unit in zip(self.wanted, self._show()):
             outcome = self.outcomes[wanted.name]
+            self.missing += [] if unit.found or not _needs_file(wanted) else [wanted.name]
             outcome.actions += units.file_actions(wanted, unit, foreseen)
             action, outcome.newer_path = units.state_action(wanted, unit, clocks, foreseen)
             outcome.actions += [action] if action else []

@@ -180,6 +180,9 @@ def main() -> None:
             commands.check_command(command, "validate", placeholder=False)
         if module.check_mode:
             changes = files.plan(entries, check=True)
+            commands_left = [*(module.params["validate"] if changes else ()), *(one.entry.validate for one in changes)]
+            if any(commands_left):
+                module.warn(f"What these would say cannot be foreseen: {'; '.join(filter(None, commands_left))}")
         else:
             changes = file_transaction.apply(entries, module.params["validate"])
     except RingstandError as error:

@@ -179,7 +179,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**run(module.params, module.check_mode))
+        result = run(module.params, module.check_mode)
+        if module.check_mode and result["changed"]:
+            module.warn(
+                f"The release of {module.params['app']} is not built in check mode: whether its dependencies install, "
+                "it imports, its migrations pass and it becomes healthy cannot be foreseen"
+            )
+        module.exit_json(**result)
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
 

@@ -326,6 +326,13 @@ def main() -> None:
         state["enabled"] = enabled.returncode == 0
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
+    if module.check_mode and not state["running"]:
+        names = ", ".join(one["name"] for one in (*module.params["roles"], *module.params["databases"]))
+        module.warn(
+            f"PostgreSQL {'does not run' if state['exists'] else 'is not installed'}: "
+            f"{'' if state['version'] else 'its version, and '}what has to be done to its roles and databases "
+            f"({names or 'none'}) cannot be foreseen"
+        )
     for warning in state.pop("warnings", []):
         module.warn(warning)
     module.exit_json(changed=False, **state)

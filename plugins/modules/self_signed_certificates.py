@@ -169,6 +169,8 @@ def main() -> None:
         ]
     if module.params["nginx_facts"]:
         facts = nginx.describe()
+        if module.check_mode and facts["version"] is None:
+            module.warn("nginx is not installed, so its version cannot be foreseen: taken as the newest")
         domains = [domain for item in wanted for domain in item.domains]
         result["nginx"] = {**facts, "conflicts": nginx.conflicts(facts["servers"], domains)}
     module.exit_json(**result)

@@ -167,6 +167,8 @@ def main() -> None:
         outcomes = control.predict(module.params["predicted_paths"]) if module.check_mode else control.apply()
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
+    if module.check_mode and control.missing:
+        module.warn(f"Not there yet, so whether they start cannot be foreseen: {', '.join(control.missing)}")
     result = {
         "changed": any(outcome.actions for outcome in outcomes.values()),
         "units": {name: asdict(outcome) for name, outcome in outcomes.items()},

@@ -12,6 +12,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import host as test_hosts
 import pytest
@@ -61,6 +62,8 @@ class Site:
     work: Path
     first: Run | None = None
     second: Run | None = None
+    bare: Run | None = None
+    bare_files: tuple[dict, dict] = ({}, {})
     commands_seen: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -84,6 +87,10 @@ class Site:
         return subprocess.run(argv, input=stdin, text=True, errors="replace", capture_output=True,
                               check=False).stdout
 
+    def files(self) -> dict[str, list]:
+        """Everything in its file system but what the kernel shows there."""
+        return json.loads(self.root("python3 - /proc /sys /dev", LISTING))
+
     def ask(self, path: str) -> Answer:
         return ask(self.address, NAME, path)
 
@@ -97,9 +104,8 @@ def plant() -> dict[str, str]:
             "MAIL_PASSWORD": canary("mail") + "-%s$HOME'\"\\ #{{ x }}!"}
 
 
-def write_inventory(path: Path, planted: dict[str, str]) -> None:
-    inventory = test_hosts.inventory([HOST])
-    inventory["all"]["vars"] = {"flask_apps": {"shop": {
+def variables(planted: dict[str, str]) -> dict[str, Any]:
+    return {"flask_apps": {"shop": {
         "domains": [NAME],
         "source": {"path": str(CHECKOUT / "examples" / "shop")},
         "wsgi": "shop:create_app()",
@@ -110,9 +116,15 @@ def write_inventory(path: Path, planted: dict[str, str]) -> None:
         "redis_password": planted["redis_password"],
         "environment": {"MAIL_PASSWORD": Unsafe(planted["MAIL_PASSWORD"])},
     }}}
+
+
+def write_inventory(path: Path, values: dict[str, Any]) -> None:
+    inventory = test_hosts.inventory([HOST])
+    inventory["all"]["vars"] = values
     path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
 
 
+LISTING = (Path(__file__).parent / "file_listing.py").read_text(encoding="utf-8")
 SAMPLER = """
 import glob, os, time
 seen = set()
@@ -151,8 +163,12 @@ def site(tmp_path_factory, only_user):
     started = test_hosts.up(HOST, DISTRIBUTION, None, [])
     work = tmp_path_factory.mktemp("site")
     made = Site(started.address, work / "hosts.yml", plant(), work)
-    write_inventory(made.inventory, made.planted)
+    write_inventory(made.inventory, variables(made.planted))
     try:
+        made.root(":")  # whatever only the first login makes
+        before = made.files()
+        made.bare = made.play("--check", "--diff")
+        made.bare_files = (before, made.files())
         made.root("systemd-run --quiet --unit=sampler python3 -c \"$(cat)\"", stdin=SAMPLER)
         made.first = made.play("-vvv", "--diff")
         made.root("rm /run/sampling; sleep 1")
