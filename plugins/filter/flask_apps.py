@@ -17,6 +17,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
         return {
+            "backup_databases": domain_errors(app_items.backup_databases),
+            "backup_paths": domain_errors(app_items.backup_paths),
             "flask_apps_normalised": domain_errors(apps.normalise),
             "flask_apps_packages": domain_errors(app_items.flask_apps_packages),
             "gunicorn_apps": domain_errors(app_items.gunicorn_apps),

@@ -22,7 +22,7 @@ AUTO_WORKERS_MAX = 8
 
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
-    {"apt_packages", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
+    {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
     | {"flask_app", "redis", "redis_password", "secret_key"}
 )
 
@@ -118,6 +118,20 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "timeout_seconds": app["timeout_seconds"],
         }
         for app in normalise(apps, overrides).values()
+    ]
+
+
+def backup_databases(apps: Any, overrides: Any = None) -> list[str]:
+    """The local databases to dump every night."""
+    return [app["database"]["name"] for app in normalise(apps, overrides).values() if app["database"] and app["backup"]]
+
+
+def backup_paths(apps: Any, overrides: Any = None) -> list[App]:
+    """What each app keeps in files: uploads and other things that outlive a release."""
+    return [
+        {"name": app["name"], "paths": [f"/srv/{app['name']}/shared"]}
+        for app in normalise(apps, overrides).values()
+        if app["backup"]
     ]
 
 

@@ -49,6 +49,7 @@ DEFAULTS: App = {
     "static": None,
     "client_max_body_size_mb": 10,
     "keep_releases": 5,
+    "backup": True,
     "apt_packages": [],
     "extra_packages": [],
     "python": "/usr/bin/python3",

@@ -13,7 +13,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,7 @@ def _program(cluster: Cluster, name: str) -> str:
 def _run(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None, stdout: Any = None) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
     done = subprocess.run(
-        ["runuser", "-u", cluster.owner, "--", *command],
+        command, user=cluster.owner, group=cluster.owner, extra_groups=[],
         stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace", env=environment, cwd="/", check=False,
     )
@@ -170,12 +170,13 @@ def dumps(directory: str) -> list[Dump]:
     return found
 
 
-def verify(settings: BackupSettings) -> list[Problem]:
-    """Compare every dump with its sum; one that is gone while its sum is there is damage too."""
+def verify(settings: BackupSettings, expected: Iterable[str] = ()) -> list[Problem]:
+    """Compare every dump with its sum; one that is gone while its sum or ``expected`` has it is damage too."""
     folders = [settings.globals_dir]
     if os.path.isdir(settings.dumps_dir):
         folders += [os.path.join(settings.dumps_dir, name) for name in sorted(os.listdir(settings.dumps_dir))]
-    problems = []
+    gone = [path for path in expected if not os.path.exists(path) and not os.path.exists(f"{path}{SUM}")]
+    problems = [Problem("verify", path, "the newest dump is missing", True) for path in gone]
     for folder in folders:
         names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         # A sum whose dump still has its temporary name is what a killed run left behind, not damage.

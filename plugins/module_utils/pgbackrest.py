@@ -22,11 +22,14 @@ from .errors import RingstandError
 CONFIG_PATH = "/etc/pgbackrest/pgbackrest.conf"
 KEY_CONFIG_PATH = "/etc/pgbackrest/conf.d/ringstand-key.conf"
 OWNER = "postgres"
+# Not runuser: it opens a session, of which the journal has two lines for every call.
+AS_OWNER = ("setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups", "env", "--chdir=/", "HOME=/nonexistent")
 # A backup or restore may take as long as it takes; this only ends what hangs for good.
 DAY_SECONDS = 86_400.0
 SHORT_SECONDS = 300.0
 # The first version whose command verify is documented; 2.37 (Ubuntu 22.04) has none.
 VERIFY_VERSION = (2, 45)
+SHOWN_PROBLEMS = 20
 # Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
 MISSING_STANZA = (1, 3)
 UNREADABLE = 99
@@ -45,7 +48,7 @@ class Backup:
     """One backup in the repository. Times are seconds since the epoch, sizes are bytes.
 
     ``kind`` is full, diff or incr; ``error`` tells of pages whose checksum was wrong; ``repository_size`` is what this
-    backup itself added to the repository.
+    backup itself added to the repository. ``database_id`` is the end of the archive's name: 1 in "17-1".
     """
 
     label: str
@@ -58,6 +61,7 @@ class Backup:
     wal_start: str
     wal_stop: str
     prior: str | None = None
+    database_id: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Information:
 
 def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
     """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
-    command = ["runuser", "-u", OWNER, "--", "env", "--chdir=/", "pgbackrest", f"--stanza={stanza.name}"]
+    command = [*AS_OWNER, "pgbackrest", f"--stanza={stanza.name}"]
     logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]
     return run([*command, "--log-level-console=off", *logs, *arguments], timeout_seconds=timeout_seconds)
 
@@ -100,7 +104,7 @@ def _must(stanza: Stanza, verb: str, *arguments: str, timeout_seconds: float = S
 
 def version() -> tuple[int, ...]:
     """The installed version, such as (2, 55, 1); raises :class:`RingstandError` when it is not installed."""
-    result = run(["runuser", "-u", OWNER, "--", "env", "--chdir=/", "pgbackrest", "version"])
+    result = run([*AS_OWNER, "pgbackrest", "version"])
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", result.stdout)
     if result.rc != 0 or not found:
         raise RingstandError(f"Failed to find pgBackRest: {_reason(result)}. Install the package pgbackrest")
@@ -142,6 +146,7 @@ def _backup(item: dict[str, Any]) -> Backup:
         wal_start=str(item["archive"]["start"]),
         wal_stop=str(item["archive"]["stop"]),
         prior=item.get("prior"),
+        database_id=int(item["database"]["id"]),
     )
 
 
@@ -187,8 +192,9 @@ def page_problems(stanza: Stanza, backup: Backup) -> list[Problem]:
     return [Problem("postgresql", name, reason, True) for name in files or ["a file of the cluster"]]
 
 
-# "invalid checksum '20261121-120317F/bundle/1'", "invalid result 17-1/0000.../0000....zst: [29] raised from ..."
-_NAMED = re.compile(r"\b((?:invalid|missing) (?:checksum|size|result|file))\s+'?([^\s':]+)'?(?::\s*(.*))?")
+# "invalid checksum '20261121-120317F/bundle/1'", "file missing '…/pg_data/base/1/112.zst'",
+# "invalid result 17-1/0000000100000000/00000001….zst: [29] raised from local-1 protocol: zst error …"
+_NAMED = re.compile(r"\b(invalid (?:checksum|size|result)|file missing)\s+'?([^\s':]+)")
 _COUNTED = re.compile(r"\b(missing|checksum invalid|size invalid|other): (\d+)")
 _NAMED_BACKUP = re.compile(r"\bbackup: (\S+), status: (\S+?),")
 
@@ -214,7 +220,15 @@ def parse_verify(text: str) -> list[Problem]:
         if re.search(r"\b(ERROR|WARN):", line):
             said = re.sub(r"^.*?(?:ERROR|WARN): *", "", line)
             found.setdefault(said, Problem("verify", "", said, True))
-    return list(found.values())
+    return _shortened(list(found.values()))
+
+
+def _shortened(problems: list[Problem]) -> list[Problem]:
+    """One file of the repository can hold a thousand of the cluster, each of which verify names."""
+    if len(problems) <= SHOWN_PROBLEMS:
+        return problems
+    more = f"and {len(problems) - SHOWN_PROBLEMS} files more"
+    return [*problems[:SHOWN_PROBLEMS], Problem("verify", "", more, True)]
 
 
 def verify(stanza: Stanza) -> list[Problem] | None:

@@ -79,13 +79,20 @@ def ensure(repository: Repository) -> bool:
     return True
 
 
-def back_up(repository: Repository, name: str, paths: Sequence[str]) -> list[Problem]:
-    """Take a snapshot of those of ``paths`` that exist, tagged ``name``; returns what it could not read."""
+def back_up(repository: Repository, name: str, paths: Sequence[str], exclude: Sequence[str] = ()) -> list[Problem]:
+    """Take a snapshot of those of ``paths`` that exist, tagged ``name``; returns what it could not read.
+
+    A file that is removed while restic looks for it is no problem: it was on its way out.
+    """
     present = [path for path in paths if os.path.lexists(path)]
     if not present:
         return []
-    result = call(repository, "backup", "--quiet", f"--tag={name}", "--", *present)
+    excluded = [f"--exclude={path}" for path in exclude]
+    result = call(repository, "backup", "--quiet", f"--tag={name}", *excluded, "--", *present)
     if result.rc == INCOMPLETE:
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+        if errors and all(line.rstrip().endswith("no such file or directory") for line in errors):
+            return []
         return [Problem("files", name, f"the snapshot is not complete: {_reason(result)}")]
     if result.rc != 0:
         raise RingstandError(

@@ -24,6 +24,10 @@ APART = {
     "gunicorn_socket_group",
     "gunicorn_uv_version",
     "postgresql_cluster",
+    # They follow from the variables above and from backup_archive_timeout_seconds.
+    "backup_cluster",
+    "backup_postgresql_settings",
+    "backup_postgresql_version",
 }
 INTERNAL = re.compile(r"[a-z]+_(packages|package_files|install_enabled)")
 OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
@@ -59,6 +63,7 @@ def test_what_the_example_shows_is_valid(variables: dict[str, Any]) -> None:
     # Templates stand for vaulted values and for paths on the user's machine.
     variables["flask_apps"]["shop"] = {key: value for key, value in app.items() if is_real(value)}
     variables["flask_apps"]["shop"].setdefault("source", {"git": "https://git.example.com/x.git"})
+    variables = {key: value for key, value in variables.items() if key == "flask_apps" or is_real(value)}
     assert check_site(variables, variables, [], {}).errors == []
     normalise(variables["flask_apps"], variables.get("flask_app_overrides"))
 

@@ -68,6 +68,7 @@ APP_FIELDS = {
     "extra_packages": TEXTS,
     "python": TEXT,
     "outbound_network": SWITCH,
+    "backup": SWITCH,
     "memory_mb": _number(64, 16_777_216),
     "package_index_url": SECRET,
     "package_index_ca_path": TEXT,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .backup_values import absolute_paths, backup_dir, backup_key
 from .host_values import firewall_rules, regular_expressions, timezone
 from .problems import Problems, join
 from .schema import Field, check
@@ -74,7 +75,23 @@ def _each(variable: str, value: Any) -> list[tuple[str, Any]]:
     return [(join(variable, position), item) for position, item in enumerate(value)]
 
 
+_CLUSTER = text_like(re.compile(r"[A-Za-z0-9_]+"), "a cluster's name has letters, digits and '_'", "Rename it")
+_VERSION = text_like(re.compile(r"\d{2}"), "a major version is two digits", 'Write it in quotes, as "17"')
+
 VALUES: dict[str, dict[str, Checker]] = {
+    "backup": {
+        "backup_archive_timeout_seconds": number(5, 3600),
+        "backup_cluster": _CLUSTER,
+        "backup_dir": backup_dir,
+        "backup_dump_retention_days": number(1, 3650),
+        "backup_files_retention_days": number(1, 3650),
+        "backup_host_paths": absolute_paths,
+        "backup_hour": number(0, 23),
+        "backup_key": backup_key,
+        "backup_key_escrow_dir": absolute_path,
+        "backup_postgresql_version": _VERSION,
+        "backup_retention_full_count": number(1, 100),
+    },
     "gunicorn": {
         "gunicorn_backlog": number(16, 65535),
         "gunicorn_package_index_ca_path": absolute_path,
@@ -99,12 +116,8 @@ VALUES: dict[str, dict[str, Checker]] = {
         "nginx_worker_shutdown_timeout_seconds": number(1, 86_400),
     },
     "postgresql": {
-        "postgresql_cluster": text_like(
-            re.compile(r"[A-Za-z0-9_]+"), "a cluster's name has letters, digits and '_'", "Rename it"
-        ),
+        "postgresql_cluster": _CLUSTER,
         "postgresql_memory_mb": number(128, 16_777_216),
-        "postgresql_version": text_like(
-            re.compile(r"\d{2}"), "a major version is two digits", 'Write it in quotes, as "17"'
-        ),
+        "postgresql_version": _VERSION,
     },
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from .app import check_release, check_static_url
 from .app_fields import APP_FIELDS
+from .backup_values import check_backup_databases, check_backup_paths
 from .domains import check_domains, check_unique_domains
 from .machine import check_memory, check_ports
 from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
@@ -91,6 +92,15 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
             check(item.get(key), APP_FIELDS[key], join(path, key), problems)
 
 
+def _check_backup_paths(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    check_backup_paths(_items(variable, value), problems)
+
+
+def _check_backup_databases(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    check_backup_databases(variable, value, problems)
+
+
 def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Problems) -> None:
     _check_unique_names(variable, value, problems)
     items = list(_items(variable, value))
@@ -108,6 +118,7 @@ def _memory(facts: Facts) -> int | None:
 
 
 CHECKERS: dict[str, dict[str, Checker]] = {
+    "backup": {"backup_databases": _check_backup_databases, "backup_paths": _check_backup_paths},
     "gunicorn": {"gunicorn_apps": _check_gunicorn_apps},
     "nginx": {"nginx_sites": _check_nginx_sites},
     "postgresql": {

@@ -19,9 +19,16 @@ from .variables import check_variable_names
 SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
 # What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
 DERIVED_VARIABLES = frozenset(
-    {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
-    | {"postgresql_databases", "postgresql_roles", "redis_instances"}
+    {"backup_databases", "backup_paths"}
+    | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
+    | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
 )
+ARCHIVE_SETTINGS = {
+    "archive_command": "Remove it",
+    "archive_library": "Remove it",
+    "archive_mode": "Remove it",
+    "archive_timeout": "Set backup_archive_timeout_seconds instead",
+}
 MINIMAL_APP = "Describe an app with its domains, source and wsgi"
 
 
@@ -62,6 +69,7 @@ def _check_apps(apps: Mapping[str, Any], overrides: Any, facts: Mapping[str, Any
     described = {name: app for name, app in merged.items() if isinstance(app, dict)}
     check_unique_domains([(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()], inner)
     _check_unique_databases(described, inner)
+    _note_uncovered(described, inner)
     redis = redis_of(described)
     check_ports([(path, port, given) for path, port, given, _size in redis], inner)
     sizes = [(path.replace(".port", ".maxmemory_mb"), size) for path, _port, _given, size in redis]
@@ -71,6 +79,13 @@ def _check_apps(apps: Mapping[str, Any], overrides: Any, facts: Mapping[str, Any
     problems.errors += [_located(problem, overrides) for problem in inner.errors]
     problems.notes += [_located(problem, overrides) for problem in inner.notes]
     return problems
+
+
+def _note_uncovered(apps: Mapping[str, Any], problems: Problems) -> None:
+    for name, app in apps.items():
+        if app.get("database_url"):
+            rule = "the backups of this host do not cover a database elsewhere"
+            problems.note(f"flask_apps.{name}.database_url", rule, "Back it up where it is")
 
 
 def _check_unique_databases(apps: Mapping[str, Any], problems: Problems) -> None:
@@ -105,8 +120,12 @@ def check_site(
     if not isinstance(apps, dict):
         problems.add("flask_apps", "this maps names of apps to dictionaries", MINIMAL_APP, apps)
         return problems
-    settings = variables.get("postgresql_settings")
-    max_connections = settings.get("max_connections") if isinstance(settings, dict) else None
+    given = variables.get("postgresql_settings")
+    settings: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    for name in (name for name in ARCHIVE_SETTINGS if name in settings):
+        rule = "the role backup sets this itself, because backups need it"
+        problems.add(join("postgresql_settings", name), rule, ARCHIVE_SETTINGS[name], settings[name])
+    max_connections = settings.get("max_connections")
     apps = {str(name): app for name, app in apps.items()}
     found = _check_apps(apps, variables.get("flask_app_overrides") or {}, facts, max_connections)
     problems.errors += found.errors

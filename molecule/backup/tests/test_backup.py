@@ -1,0 +1,192 @@
+"""What the role's user has at the end: encrypted backups that cron makes and that say what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+SETTINGS = "/etc/ringstand/backup/settings.json"
+STATUS = "/var/lib/ringstand/backup/status.json"
+CRON = "/etc/cron.d/ringstand-backup"
+DIR = "/var/backups/ringstand"
+# What cron gives to a command, and nothing else.
+CRON_ENVIRONMENT = "env -i SHELL=/bin/sh HOME=/root LOGNAME=root PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def sql(host, text, database="shop"):
+    return host.check_output("runuser -u postgres -- psql -XAtqd %s -c %s", database, text)
+
+
+def status(host):
+    return json.loads(host.file(STATUS).content_string)
+
+
+def backups(host):
+    return json.loads(host.run("ringstand --json backups").stdout)
+
+
+def cron_line(host):
+    lines = host.file(CRON).content_string.splitlines()
+    return next(line for line in lines if "ringstand backup" in line and not line.startswith("#"))
+
+
+def wait_until(condition, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_backup(host):
+    """The one that the role starts in the background."""
+    wait_until(lambda: host.run("systemctl is-active ringstand-backup").rc != 0, 120, "end of the first backup")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cron_every_minute(host, first_backup):
+    """The same command in the same file format, but every minute: the last test sees that cron has run it."""
+    command = cron_line(host).split(None, 5)[5].replace("-t ringstand-backup", "-t ringstand-every-minute")
+    head = [line for line in host.file(CRON).content_string.splitlines() if "=" in line.split(" ")[0]]
+    text = "\n".join([*head, f"* * * * * {command}", ""])
+    host.check_output("printf %%s %s > /etc/cron.d/every-minute", text)
+    yield
+    host.check_output("rm /etc/cron.d/every-minute")
+
+
+def test_the_first_backup_is_complete_and_verified(host):
+    state = backups(host)
+    assert (state["state"], state["problems"]) == ("ok", [])
+    assert [item["kind"] for item in state["cluster"]][0] == "full"
+    assert {item["database"] for item in state["dumps"]} == {"shop"}
+    assert {item["name"] for item in state["files"]} == {"host", "shop"}
+    assert set(status(host)["parts"]) == {"archive", "postgresql", "dumps", "files", "verify"}
+    assert status(host)["parts"]["verify"]["pgbackrest_verify"] == "done"
+
+
+def test_repositories_are_encrypted_and_closed(host):
+    assert host.run("grep -rlaE 'canary-(row|upload)' %s/pgbackrest %s/restic", DIR, DIR).rc == 1
+    dump = backups(host)["dumps"][-1]["path"]
+    assert "canary-row-1000" in host.check_output("pg_restore --file=- %s", dump)
+    restic = f"restic --no-cache --no-lock -r {DIR}/restic --password-file /etc/ringstand/backup/key"
+    assert host.check_output(f"{restic} dump --tag shop latest /srv/shop/shared/upload.txt") == "canary-upload"
+    for path, mode, group in (
+        (f"{DIR}/pgbackrest", 0o750, "postgres"), (f"{DIR}/dumps", 0o700, "root"), (f"{DIR}/globals", 0o700, "root"),
+        (f"{DIR}/restic", 0o700, "root"), ("/etc/ringstand/backup/key", 0o600, "root"), (dump, 0o600, "root"),
+        ("/etc/pgbackrest/conf.d/ringstand-key.conf", 0o640, "postgres"), (f"{dump}.sha256", 0o600, "root"),
+    ):
+        file = host.file(path)
+        assert (path, file.mode, file.group) == (path, mode, group)
+    # A file of root's in the repository would stop archiving.
+    assert host.check_output("find %s/pgbackrest ! -user postgres", DIR) == ""
+
+
+def test_the_key_is_on_the_controller_and_nowhere_else(host):
+    escrow = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "inventory/backup-keys")
+    name = host.check_output("hostname")
+    key = (escrow / f"{name}.key").read_text()
+    assert key == host.file("/etc/ringstand/backup/key").content_string
+    assert (escrow / f"{name}.key").stat().st_mode & 0o777 == 0o600
+    assert escrow.stat().st_mode & 0o777 == 0o700
+    assert (escrow / ".gitignore").read_text() == "*\n"
+    assert host.run("journalctl --no-pager -q | grep -cF %s", key.strip()).stdout.strip() == "0"
+
+
+def test_roles_and_their_passwords_are_kept_too(host):
+    newest = host.check_output("ls %s/globals", DIR).split()[-2]
+    assert "CREATE ROLE shop" in host.file(f"{DIR}/globals/{newest}").content_string
+
+
+def test_wal_is_archived_within_seconds(host):
+    before = sql(host, "SELECT archived_count FROM pg_stat_archiver")
+    sql(host, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())")
+    segment = sql(host, "SELECT pg_walfile_name(pg_switch_wal())")
+
+    def archived():
+        return host.run("find %s/pgbackrest/archive -name %s | grep -q .", DIR, f"{segment}-*").rc == 0
+
+    wait_until(archived, 30, f"{segment} in the repository")
+    assert sql(host, "SELECT archived_count FROM pg_stat_archiver") > before or int(before) > 8
+    assert sql(host, "SHOW archive_timeout") == "30s"
+
+
+def test_dumps_can_be_restored(host):
+    for item in backups(host)["dumps"]:
+        assert "TABLE DATA public customers" in host.check_output("pg_restore --list %s", item["path"])
+        folder, name = os.path.split(item["path"])
+        host.check_output("cd %s && sha256sum -c %s.sha256", folder, name)
+
+
+def test_the_line_of_cron_runs_as_cron_runs_it(host):
+    line = cron_line(host)
+    minute, *rest, user, command = line.split(None, 6)
+    assert 0 <= int(minute) < 60 and rest == ["*", "*", "*", "*"] and user == "root"
+    assert host.file(CRON).mode == 0o644
+    before = status(host)["parts"]
+    host.check_output(f"cd / && {CRON_ENVIRONMENT} /bin/sh -c %s", command)
+    after = status(host)["parts"]
+    assert after["archive"]["finished"] > before["archive"]["finished"]
+    assert after["postgresql"] == before["postgresql"], "nothing was due"
+    wait_until(lambda: "archive" in host.check_output("journalctl -q --no-pager -t ringstand-backup"), 10, "its output")
+
+
+def test_another_one_at_the_same_time_is_refused_by_name(host):
+    host.check_output("systemd-run --quiet --collect --unit=backup-one ringstand backup")
+    wait_until(lambda: host.run("flock -n /run/lock/ringstand-backup.lock true").rc == 1, 20, "the first one's lock")
+    second = host.run("ringstand backup")
+    assert second.rc == 1
+    assert "another one is under way (backup, process " in second.stderr
+    assert "under way: backup, process" in host.run("ringstand backups").stdout
+    wait_until(lambda: host.run("systemctl is-active backup-one").rc != 0, 120, "end of the first one")
+    assert host.run("ringstand backups").rc == 0
+    assert backups(host)["cluster"][-1]["kind"] == "diff"
+
+
+def test_a_part_that_fails_is_reported_and_hides_no_other(host):
+    settings = host.file(SETTINGS).content_string
+    changed = {**json.loads(settings), "databases": ["missing", "shop"]}
+    before = status(host)["parts"]
+    host.check_output("printf %%s %s > %s", json.dumps(changed), SETTINGS)
+    try:
+        failed = host.run("ringstand backup")
+    finally:
+        host.check_output("printf %%s %s > %s", settings, SETTINGS)
+    assert failed.rc == 1
+    assert 'database "missing" does not exist' in failed.stdout
+    now = status(host)
+    assert now["result"] == "failed"
+    assert [(item["part"], item["file"]) for item in now["problems"]] == [("dumps", "missing")]
+    assert {name: part["result"] for name, part in now["parts"].items()} == {
+        "archive": "ok", "postgresql": "ok", "dumps": "failed", "files": "ok", "verify": "ok"
+    }
+    assert now["parts"]["dumps"]["paths"]["shop"] != before["dumps"]["paths"]["shop"]
+    told = host.run("ringstand backups")
+    assert told.rc == 3
+    assert "NOT GOOD: dumps: missing" in told.stdout
+    host.check_output("ringstand backup --if-due")  # what failed is due again
+    assert host.run("ringstand backups").rc == 0
+
+
+def test_a_disk_that_is_too_full_is_said_before_it_is_filled(host):
+    host.check_output("mkdir -p /srv/small && (mountpoint -q /srv/small || mount -t tmpfs -o size=64m none /srv/small)")
+    settings = host.file(SETTINGS).content_string
+    host.check_output("printf %%s %s > %s", json.dumps({**json.loads(settings), "dir": "/srv/small"}), SETTINGS)
+    try:
+        failed = host.run("ringstand backup")
+    finally:
+        host.check_output("printf %%s %s > %s", settings, SETTINGS)
+        host.check_output("umount /srv/small")
+    assert failed.rc == 1
+    assert "/srv/small has 6" in failed.stdout and "MB are kept free. Make room" in failed.stdout
+    host.check_output("ringstand backup")
+
+
+def test_cron_itself_has_run_it(host):
+    log = "journalctl -q --no-pager -b -t ringstand-every-minute"
+    wait_until(lambda: "archive" in host.run(log).stdout, 90, "a line of cron's own run")
+    said = host.run("journalctl -q --no-pager -b -u cron").stdout
+    assert "ERROR" not in said and "WRONG" not in said

@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A record of the repository's files and their sums, which finds what pgBackRest's own ``verify`` passes over.
+
+Seen with 2.45 and 2.55: ``verify`` says nothing of a WAL segment that is gone, nor of damaged or missing manifests,
+info and history files. All files but the info files stay as they were written, so their sums must stay as well. A new
+file is recorded only once ``verify`` had nothing against it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .backup_problems import Problem
+from .errors import RingstandError
+from .pgbackrest import Information
+from .releases import write_durably
+from .restic import file_sha256
+
+SCHEMA = 1
+_INFO = ("archive.info", "backup.info")
+_WAL = re.compile(r"archive/[^/]+/\d+-(\d+)/[0-9A-F]{16}/[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(-[0-9a-f]{40}|\.).*")
+_LABEL = re.compile(r"backup/[^/]+/(\d{8}-\d{6}F[^/]*)/.*")
+# Segments of 16 MB in one "log" of 4 GB: https://www.postgresql.org/docs/17/wal-internals.html
+SEGMENTS_PER_LOG = 256
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``files`` are all that are there with their sums; ``problems`` are those that are not as recorded."""
+
+    files: dict[str, str]
+    problems: list[Problem]
+
+    def trusted(self, known: Mapping[str, str], suspects: list[Problem]) -> dict[str, str]:
+        """The record for next time: what was known stays, new files join unless one of ``suspects`` names them."""
+        named = [problem.file for problem in suspects if problem.file]
+        bad = {problem.file for problem in self.problems}
+        new = {
+            path: digest
+            for path, digest in self.files.items()
+            if path in known or not (path in bad or any(path.endswith(name) or name in path for name in named))
+        }
+        # A file that is damaged or missing keeps its recorded sum, so that every run reports it.
+        return {**new, **{path: known[path] for path in bad if path in known}}
+
+
+def load(path: str) -> dict[str, str]:
+    """The recorded sums; none when there is no record yet."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+        return dict(data["files"]) if data.get("schema") == SCHEMA else {}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RingstandError(f"Failed to read {path}: {error}. Remove it: the next run makes it anew") from error
+
+
+def save(path: str, files: Mapping[str, str]) -> None:
+    """Write the record durably."""
+    write_durably(path, json.dumps({"schema": SCHEMA, "files": files}, sort_keys=True), mode=0o600)
+
+
+def compare(repository: str, known: Mapping[str, str], information: Information) -> Comparison:
+    """Read every file of a repository and compare it with the record.
+
+    A recorded file may be gone when its backup expired, or, WAL, when it is older than the oldest backup.
+    """
+    files: dict[str, str] = {}
+    problems = []
+    for path in _paths(repository):
+        try:
+            digest = file_sha256(os.path.join(repository, path))
+        except FileNotFoundError:
+            continue
+        files[path] = digest
+        if os.path.getsize(os.path.join(repository, path)) == 0:
+            problems.append(Problem("verify", path, "the file is empty", True))
+        elif not _is_info(path) and known.get(path, digest) != digest:
+            problems.append(Problem("verify", path, "the file is not what it was when it was verified", True))
+    problems += _info_problems(files, known)
+    for path in sorted(known.keys() - files.keys()):
+        if not _expired(path, information):
+            problems.append(Problem("verify", path, "the file is missing", True))
+    return Comparison(files, problems)
+
+
+def _paths(repository: str) -> Iterator[str]:
+    for directory, _names, files in os.walk(repository):
+        for name in sorted(files):
+            path = os.path.join(directory, name)
+            if not name.endswith(".pgbackrest.tmp") and not os.path.islink(path):
+                yield os.path.relpath(path, repository)
+
+
+def _is_info(path: str) -> bool:
+    return os.path.basename(path).replace(".copy", "") in _INFO
+
+
+def _info_problems(files: Mapping[str, str], known: Mapping[str, str]) -> list[Problem]:
+    """Each info file has a copy: they change, but never apart from each other."""
+    problems = []
+    for path in sorted({path[: -len(".copy")] if path.endswith(".copy") else path for path in files if _is_info(path)}):
+        pair = (path, f"{path}.copy")
+        if all(name in files for name in pair) and files[pair[0]] == files[pair[1]]:
+            continue
+        changed = [name for name in pair if files.get(name) != known.get(name, files.get(name))] or list(pair)
+        for name in changed:
+            reason = "it is not the same as its copy" if name in files else "the file is missing"
+            problems.append(Problem("verify", name, reason, True))
+    return problems
+
+
+def _expired(path: str, information: Information) -> bool:
+    label, wal = _LABEL.fullmatch(path), _WAL.fullmatch(path)
+    if label:
+        return label[1] not in {backup.label for backup in information.backups}
+    if wal:
+        starts = [backup.wal_start for backup in information.backups if backup.database_id == int(wal[1])]
+        return not starts or wal[2] + wal[3] < min(start[8:] for start in starts)
+    return False
+
+
+def gaps(files: Mapping[str, str], information: Information, segments_per_log: int = SEGMENTS_PER_LOG) -> list[Problem]:
+    """WAL segments that are missing between the oldest backup's first and the newest: no restore gets past them."""
+    archived: dict[int, dict[int, str]] = {}
+    for path in files:
+        wal = _WAL.fullmatch(path)
+        if wal and wal[4] != ".":
+            position = int(wal[2], 16) * segments_per_log + int(wal[3], 16)
+            archived.setdefault(int(wal[1]), {})[position] = path
+    problems = []
+    for identity, positions in archived.items():
+        starts = [backup.wal_start for backup in information.backups if backup.database_id == identity]
+        if not starts:
+            continue
+        first = min(int(start[8:16], 16) * segments_per_log + int(start[16:], 16) for start in starts)
+        for position in sorted(set(range(first, max(positions))) - positions.keys()):
+            name = f"{position // segments_per_log:08X}{position % segments_per_log:08X}"
+            reason = "the archive lacks this WAL segment (of any timeline): no point in time after it can be restored"
+            problems.append(Problem("verify", f"archive: ????????{name}", reason, True))
+    return problems

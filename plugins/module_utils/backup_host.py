@@ -1,0 +1,270 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the backup of a host stands on: key, repository, pgBackRest's configuration and the cluster's archiving.
+
+All of it is looked at in one go. What somebody else set up for pgBackRest or for archiving is refused, never replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import backup_archiving, file_transaction, files, pgbackrest
+from .backup_settings import KEY_PATH
+from .commands import run
+from .errors import RingstandError
+from .files import Change, Entry
+from .pgbackrest import CONFIG_PATH, KEY_CONFIG_PATH, OWNER, Stanza
+from .postgresql_cluster import DROP_IN, SOCKET_DIR, Cluster, Host
+from .systemd import systemctl
+
+PACKAGE_CONFIG_PATH = "/etc/pgbackrest.conf"
+HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
+# Small files of a cluster go into bundles, without which a repository has a thousand files per backup.
+BUNDLE_VERSION = (2, 39)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the role asks for. ``settings`` are those of the cluster that archiving needs."""
+
+    directory: str
+    cluster: str
+    version: str
+    full_count: int
+    settings: Mapping[str, Any]
+    restart: bool
+
+
+def fingerprint(key: str) -> str:
+    """What may be shown of a key."""
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def read_key(path: str = KEY_PATH) -> str:
+    """The host's key, or an empty text."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise RingstandError(f"Failed to read the backup key {path}: {error}") from error
+
+
+def choose_key(given: str, found: str) -> str:
+    """The key to use: the host's, which the given one has to equal, else the given one.
+
+    Raises :class:`RingstandError` for two that differ: a repository takes one key only, and never another.
+    """
+    if given and found and given != found:
+        raise RingstandError(
+            f"Failed to accept the backup key: this host has another one. Its key is {fingerprint(found)}, the given "
+            f"one is {fingerprint(given)}. The backups that are there need the host's key: take that one over on the "
+            f"controller. To begin anew without them, move {KEY_PATH} and the backup directory away"
+        )
+    return found or given
+
+
+def config_text(wanted: Wanted, stanza: Stanza, data_dir: str, port: int, version: tuple[int, ...]) -> str:
+    """The text of pgBackRest's configuration, without the key."""
+    lines = [
+        f"{HEADER}.",
+        "[global]",
+        f"repo1-path={stanza.repository}",
+        "repo1-cipher-type=aes-256-cbc",
+        f"repo1-retention-full={wanted.full_count}",
+        "repo1-retention-full-type=count",
+        *(["repo1-bundle=y"] if version >= BUNDLE_VERSION else []),
+        "compress-type=zst",
+        "# Backups are removed by ringstand, and only once a newer one has been read back.",
+        "expire-auto=n",
+        "start-fast=y",
+        "# What goes wrong is in the journal, and in the server's log when it archives.",
+        "log-level-file=off",
+        "",
+        "[global:backup]",
+        "# By content, not by time and size: a page that the disk has damaged is then read and found every night.",
+        "delta=y",
+        "",
+        f"[{stanza.name}]",
+        f"pg1-path={data_dir}",
+        f"pg1-port={port}",
+        f"pg1-socket-path={SOCKET_DIR}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def entries(wanted: Wanted, key: str, config: str) -> list[Entry]:
+    """The directories and files, as :mod:`files` takes them; without a key or configuration those are left out."""
+    raw: list[dict[str, Any]] = [
+        {"path": "/etc/ringstand", "state": "directory"},
+        {"path": "/etc/ringstand/backup", "state": "directory", "mode": "0700"},
+        {"path": "/etc/pgbackrest", "state": "directory", "force": False},
+        {"path": "/etc/pgbackrest/conf.d", "state": "directory", "force": False},
+        {"path": wanted.directory, "state": "directory"},
+        {"path": f"{wanted.directory}/pgbackrest", "state": "directory", "owner": OWNER, "group": OWNER,
+         "mode": "0750"},
+        *({"path": f"{wanted.directory}/{name}", "state": "directory", "mode": "0700"}
+          for name in ("dumps", "globals", "restic")),
+    ]
+    if key:
+        raw.append({"path": KEY_PATH, "secret_content": f"{key}\n", "mode": "0600"})
+        text = f"{HEADER}.\n[global]\nrepo1-cipher-pass={key}\n"
+        raw.append({"path": KEY_CONFIG_PATH, "secret_content": text, "group": OWNER, "mode": "0640"})
+    if config:
+        raw.append({"path": CONFIG_PATH, "content": config})
+    return [files.parse_entry(item) for item in raw]
+
+
+def refuse_foreign() -> None:
+    """Raise :class:`RingstandError` for a pgBackRest that somebody else has configured."""
+    for path, sections in ((CONFIG_PATH, r"^"), (PACKAGE_CONFIG_PATH, r"^\[(?!global\b)[^\]]+\]")):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                text = stream.read()
+        except FileNotFoundError:
+            continue
+        if not text.startswith(HEADER) and re.search(sections, text, re.MULTILINE):
+            raise RingstandError(
+                f"Failed to configure pgBackRest: {path} is somebody else's, and backups of theirs may depend on it. "
+                "Move it away to let this role take over"
+            )
+
+
+def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], list[Change]]:
+    """Bring the host to what is wanted, or with ``check`` tell what would change; returns the state and the changes.
+
+    ``key`` in the state is missing, kept (the host's, which was not given) or known. A missing one changes nothing.
+    """
+    refuse_foreign()
+    key = choose_key(given, read_key())
+    cluster = find(wanted, check)
+    state: dict[str, Any] = {
+        "key": "missing" if not key else "known" if given else "kept",
+        "fingerprint": fingerprint(key) if key else "",
+        "backups": 0,
+        "changes": [],
+        "warnings": [],
+    }
+    if not key and not check:
+        return state, []
+    stanza = Stanza(wanted.cluster, f"{wanted.directory}/pgbackrest")
+    config = ""
+    if cluster:
+        installed = pgbackrest.version() if not check or os.path.exists("/usr/bin/pgbackrest") else BUNDLE_VERSION
+        config = config_text(wanted, stanza, cluster.data_dir, cluster.port, installed)
+    items = entries(wanted, key, config)
+    changes = files.plan(items, check=True) if check else file_transaction.apply(items, [])
+    state["changes"] = [change.entry.path for change in changes]
+    if cluster and os.path.exists(wanted.directory) and _device(wanted.directory) == _device(cluster.data_dir):
+        state["warnings"].append(
+            f"Backups in {wanted.directory} are on the disk of the data itself: losing this host loses both. Copy them "
+            "elsewhere until there is a second repository"
+        )
+    if cluster and cluster.running:
+        _ensure_cluster(wanted, cluster, stanza, state, check)
+    elif not check:
+        raise RingstandError(f"Failed to set up the backup of the cluster {cluster}: it is not running")
+    else:
+        state["changes"].append(f"stanza {stanza.name}")
+    return state, changes
+
+
+def find(wanted: Wanted, check: bool) -> Cluster | None:
+    """The cluster; None only with ``check``, on a host that has none yet."""
+    host = Host.read(wanted.cluster)
+    version = host.choose(wanted.version, wanted.cluster)
+    cluster = host.cluster(version, wanted.cluster)
+    if cluster is None and not check:
+        raise RingstandError(
+            f"Failed to set up backups: this host has no PostgreSQL cluster {wanted.cluster!r}. Create it first, for "
+            "example with the role postgresql, or name another one in backup_cluster"
+        )
+    return cluster
+
+
+def _device(path: str) -> int:
+    return os.stat(path).st_dev
+
+
+def _ensure_cluster(wanted: Wanted, cluster: Cluster, stanza: Stanza, state: dict[str, Any], check: bool) -> None:
+    """The stanza first: a server that archives before it is there would fail to."""
+    try:
+        information = pgbackrest.information(stanza)
+    except RingstandError:
+        if not check:  # there, nothing of it is installed yet
+            raise
+        information = pgbackrest.Information(False)
+    state["backups"] = len(information.good)
+    created = not information.exists
+    if created:
+        state["changes"].append(f"stanza {stanza.name}")
+        if not check:
+            pgbackrest.create(stanza)
+    differs, pending = backup_archiving.differing(cluster, wanted.settings)
+    waiting = [name for name in differs if name in pending]
+    changing = differs if wanted.restart else [name for name in differs if name not in pending]
+    if changing:
+        refuse_foreign_archiving(cluster, wanted.settings)
+        state["changes"] += [f"setting {name}" for name in changing]
+        if not check:
+            waiting = _load_settings(wanted, cluster)
+    if waiting and not (check and wanted.restart):
+        state["warnings"].append(
+            f"The cluster {cluster} takes {', '.join(sorted(waiting))} only after a restart, and archives no WAL until "
+            f"then: set backup_restart_enabled to true for one run, or run systemctl restart {cluster.unit}"
+        )
+    elif (created or changing) and not check:
+        pgbackrest.check(stanza)
+
+
+def refuse_foreign_archiving(cluster: Cluster, wanted: Mapping[str, Any]) -> None:
+    """Raise :class:`RingstandError` when somebody else archives this cluster's WAL already."""
+    ours = [os.path.join(cluster.config_dir, name) for name in (DROP_IN, backup_archiving.DROP_IN)]
+    sql = (
+        "SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'value', setting)), '[]')"
+        " FROM pg_file_settings WHERE name = 'archive_command'"
+    )
+    for item in cluster.query(sql):
+        if item["value"] and item["file"] not in ours and item["value"] != str(wanted.get("archive_command")):
+            raise RingstandError(
+                f"Failed to archive the WAL of the cluster {cluster}: {item['file']} has an archive_command already, "
+                "and somebody's backups may depend on it. Remove it there to let this role take over"
+            )
+
+
+def _load_settings(wanted: Wanted, cluster: Cluster) -> list[str]:
+    """Write the drop-in file and let the server load it; returns the settings that wait for a restart."""
+    path = os.path.join(cluster.config_dir, backup_archiving.DROP_IN)
+    server = f"/usr/lib/postgresql/{cluster.version}/bin/postgres"
+    validate = f"runuser -u {OWNER} -- {server} -C config_file -c config_file={cluster.config_dir}/postgresql.conf"
+    text = backup_archiving.drop_in(wanted.settings)
+    file_transaction.apply([Entry(path, content=text.encode(), mode=0o644)], [validate])
+    cluster.query("SELECT to_json(pg_reload_conf())")
+    differs, pending = _settled(cluster, wanted.settings)
+    if pending and wanted.restart:
+        systemctl("restart", cluster.unit)
+        differs, pending = _settled(cluster, wanted.settings)
+    if set(differs) - set(pending):
+        raise RingstandError(
+            f"Failed to set {', '.join(differs)} of the cluster {cluster}: another file has the last word. Look for "
+            f"them in {cluster.config_dir} and in postgresql.auto.conf"
+        )
+    return [name for name in differs if name in pending]
+
+
+def _settled(cluster: Cluster, wanted: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """As :func:`backup_archiving.differing`, given the server the second that a reload may take."""
+    for _attempt in range(20):
+        differs, pending = backup_archiving.differing(cluster, wanted)
+        if not set(differs) - set(pending):
+            break
+        run(["sleep", "0.1"])
+    return differs, pending

@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One run of the backup: every part in its turn, each problem recorded, and only then the removal of what is old.
+
+A part that fails never keeps the next from running. Nothing is removed unless the new backup is there and everything
+in its repository has been read back without a fault: the last verified backup is never the one that goes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from . import backup_archiving, backup_checksums, backup_dumps, backup_status, pgbackrest, restic
+from .backup_due import backup_kind, due_parts
+from .backup_problems import PARTS, Problem
+from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
+from .errors import RingstandError
+
+CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
+# Kept free beside what a backup needs: it shares its disk with the database more often than not.
+RESERVE_BYTES = 256 * 1024 * 1024
+RESERVE_SHARE = 0.02
+_FAILURES = (RingstandError, OSError, ValueError, subprocess.SubprocessError)
+Say = Callable[[str], None]
+
+
+def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[str, float | None], float | None]:
+    """When each part was last done, and the last full backup, from the backups themselves as far as they tell it.
+
+    A backup with damaged pages counts: another one an hour later would find them as well, and fill the disk.
+    """
+    # What failed is tried again in an hour; reading everything back again would only find the same damage.
+    last: dict[str, float | None] = {part: backup_status.good_at(status, part) for part in ("dumps", "files")}
+    last["verify"] = backup_status.finished_at(status, "verify")
+    backups = pgbackrest.information(settings.stanza).backups
+    last["postgresql"] = float(backups[-1].finished) if backups else None
+    full = [float(backup.finished) for backup in backups if backup.kind == "full"]
+    return last, max(full, default=None)
+
+
+def run(
+    settings: BackupSettings, now: float, say: Say, if_due: bool = False, verify_only: bool = False, full: bool = False
+) -> dict[str, Any]:
+    """Run what is due, everything, or only the verification; returns the status, which is in the status file as well.
+
+    The caller holds the lock. The archiver is looked at in every run.
+    """
+    os.makedirs(STATE_DIR, mode=0o750, exist_ok=True)
+    before = backup_status.load()
+    kind = "full"
+    try:
+        last, last_full = evidence(settings, before)
+        parts = due_parts(now, settings.hour, last)
+        kind = "full" if full else backup_kind(now, settings.hour, last_full)
+    except _FAILURES as error:
+        say(f"what is due cannot be told: {error}")
+        parts = list(PARTS[1:])
+    if verify_only:
+        parts = ["verify"]
+    elif not if_due:
+        parts = list(PARTS[1:])
+    runner = _Runner(settings, now, kind, say)
+    runner.earlier_dumps = ((before.get("parts") or {}).get("dumps") or {}).get("paths") or {}
+    for part in PARTS:
+        news = part == "verify" and any(runner.parts[name]["result"] == "ok" for name in parts if name in runner.parts)
+        if part in parts or news or (part == "archive" and not verify_only):
+            runner.run_part(part)
+    if parts:
+        runner.prune(parts)
+    status = backup_status.merge(before, runner.parts, runner.problems, time.time())
+    backup_status.save(status)
+    return status
+
+
+class _Runner:
+    """Collects what the parts of one run come to."""
+
+    def __init__(self, settings: BackupSettings, now: float, kind: str, say: Say) -> None:
+        self._settings, self._now, self._kind, self._say = settings, now, kind, say
+        self.parts: dict[str, dict[str, Any]] = {}
+        self.problems: list[Problem] = []
+        self.earlier_dumps: Mapping[str, str] = {}
+
+    def run_part(self, part: str) -> None:
+        """Run one part; whatever it raises is a problem of this part alone."""
+        self._say(f"{part} …")
+        began = time.monotonic()
+        details: dict[str, Any] = {}
+        try:
+            found = getattr(self, f"_{part}")(details)
+        except _FAILURES as error:
+            found = [Problem(part, "", str(error))]
+        for problem in found:
+            self._say(str(problem))
+        self.problems += found
+        seconds = round(time.monotonic() - began, 2)
+        self.parts[part] = {"result": "failed" if found else "ok", "seconds": seconds, **details}
+
+    def _archive(self, _details: dict[str, Any]) -> list[Problem]:
+        return backup_archiving.problems(self._settings.find_cluster(), self._settings.stanza)
+
+    def _postgresql(self, details: dict[str, Any]) -> list[Problem]:
+        settings = self._settings
+        cluster = settings.find_cluster()
+        backups = pgbackrest.information(settings.stanza).backups
+        fulls = [backup.repository_size for backup in backups if backup.kind == "full"]
+        others = [backup.repository_size for backup in backups if backup.kind != "full"]
+        # PostgreSQL's pages compress to a third or less (zstd); half leaves room for those that do not.
+        need = fulls[-1] if fulls else tree_bytes(cluster.data_dir) // 2
+        if self._kind != "full":
+            need = max([*others[-1:], need // 10])
+        require_space(settings.directory, need, "the cluster")
+        backup, problems = pgbackrest.back_up(settings.stanza, self._kind)
+        details.update(label=backup.label, kind=backup.kind, bytes=backup.repository_size)
+        return problems
+
+    def _dumps(self, details: dict[str, Any]) -> list[Problem]:
+        settings, problems = self._settings, []
+        done: dict[str, str] = {}
+        cluster = settings.find_cluster()
+        older = {dump.database: dump.size for dump in backup_dumps.dumps(settings.dumps_dir)}
+        try:
+            require_space(settings.directory, 1 << 20, "the roles")
+            backup_dumps.dump_globals(settings, cluster, self._now)
+        except _FAILURES as error:
+            problems.append(Problem("dumps", "", str(error)))
+        for database in backup_dumps.databases(settings, cluster):
+            try:
+                require_space(settings.directory, older.get(database, 0), f"the database {database!r}")
+                done[database] = backup_dumps.dump(settings, cluster, database, self._now).path
+            except _FAILURES as error:
+                problems.append(Problem("dumps", database, str(error)))
+        details["paths"] = done
+        return problems
+
+    def _files(self, details: dict[str, Any]) -> list[Problem]:
+        settings, problems = self._settings, []
+        repository = settings.repository
+        if not restic.ensure(repository):
+            restic.unlock(repository)
+        known = {snapshot.name for snapshot in restic.snapshots(repository)}
+        for name, paths in sorted(settings.paths.items()):
+            try:
+                size = 0 if name in known else sum(tree_bytes(path) for path in paths)
+                require_space(settings.directory, size, f"the files of {name!r}")
+                problems += restic.back_up(repository, name, paths, [KEY_PATH])
+            except _FAILURES as error:
+                problems.append(Problem("files", name, str(error)))
+        details["sets"] = sorted(settings.paths)
+        return problems
+
+    def _verify(self, details: dict[str, Any]) -> list[Problem]:
+        problems: list[Problem] = []
+        for step in (self._verify_repository, self._verify_dumps, self._verify_files):
+            try:
+                problems += step(details)
+            except _FAILURES as error:
+                problems.append(Problem("verify", "", str(error)))
+        return problems
+
+    def _verify_repository(self, details: dict[str, Any]) -> list[Problem]:
+        stanza, known = self._settings.stanza, backup_checksums.load(CHECKSUMS_PATH)
+        information = pgbackrest.information(stanza)
+        if not information.exists:
+            return [Problem("verify", "", f"the repository has no backups of {stanza.name!r}: {information.message}")]
+        compared = backup_checksums.compare(stanza.repository, known, information)
+        problems = compared.problems + backup_checksums.gaps(compared.files, information, self._segments_per_log())
+        judged = pgbackrest.verify(stanza)
+        details["pgbackrest_verify"] = "not in this version" if judged is None else "done"
+        backup_checksums.save(CHECKSUMS_PATH, compared.trusted(known, judged or []))
+        # What the sums have found, verify finds again under the names of the files inside.
+        named = {problem.file for problem in problems}
+        news = [
+            problem for problem in judged or []
+            if not any(problem.file and problem.file.split("/")[0] in name for name in named)
+        ]
+        return [
+            Problem(item.part, self._full_path(item.file), item.reason, item.corruption) for item in problems + news
+        ]
+
+    def _full_path(self, name: str) -> str:
+        for below in ("", f"backup/{self._settings.cluster}", f"archive/{self._settings.cluster}"):
+            path = os.path.join(self._settings.stanza.repository, below, name)
+            if name and (os.path.exists(path) or not below and name.startswith(("backup/", "archive/"))):
+                return path
+        return name
+
+    def _segments_per_log(self) -> int:
+        cluster = self._settings.find_cluster()
+        if not cluster.running:
+            return backup_checksums.SEGMENTS_PER_LOG
+        return 2**32 // int(backup_archiving.archiver(cluster)["segment_bytes"])
+
+    def _verify_dumps(self, _details: dict[str, Any]) -> list[Problem]:
+        newest = (self.parts.get("dumps") or {}).get("paths") or self.earlier_dumps
+        return backup_dumps.verify(self._settings, newest.values())
+
+    def _verify_files(self, _details: dict[str, Any]) -> list[Problem]:
+        return restic.check(self._settings.repository)
+
+    def prune(self, parts: Sequence[str]) -> None:
+        """Remove what is older than the retention, of those parts whose new backup is there and verified."""
+        if self.parts.get("verify", {}).get("result") != "ok":
+            return
+        settings, retention = self._settings, self._settings.retention
+        for part, remove in (
+            ("postgresql", lambda: pgbackrest.expire(settings.stanza)),
+            ("dumps", lambda: self._prune_dumps(retention.dump_days)),
+            ("files", lambda: restic.forget(settings.repository, retention.files_days)),
+        ):
+            if part not in parts or self.parts[part]["result"] != "ok":
+                continue
+            try:
+                remove()
+            except _FAILURES as error:
+                self.parts[part]["result"] = "failed"
+                self.problems.append(Problem(part, "", f"what is old was not removed: {error}"))
+
+    def _prune_dumps(self, days: int) -> None:
+        settings = self._settings
+        for database in self.parts["dumps"]["paths"]:
+            backup_dumps.prune(os.path.join(settings.dumps_dir, database), "dump", days, self._now)
+        backup_dumps.prune(settings.globals_dir, "sql", days, self._now)
+
+
+def require_space(directory: str, need: int, what: str) -> None:
+    """Raise :class:`RingstandError` when ``need`` bytes and the reserve do not fit on the disk of ``directory``."""
+    usage = shutil.disk_usage(directory)
+    reserve = max(RESERVE_BYTES, int(usage.total * RESERVE_SHARE))
+    if usage.free < need + reserve:
+        free, wanted, kept = (-(-value // 2**20) for value in (usage.free, need, reserve))
+        raise RingstandError(
+            f"Failed to start the backup of {what}: {directory} has {free} MB free, it needs about {wanted} MB, and "
+            f"{kept} MB are kept free. Make room, or lower the retention"
+        )
+
+
+def tree_bytes(path: str) -> int:
+    """The size of all files below ``path``."""
+    total = 0
+    for directory, _names, files in os.walk(path):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(directory, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The verbs of ``ringstand`` for backups: make one, and tell what there is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import backup_dumps, backup_run, backup_status, pgbackrest, restic
+from .backup_settings import BackupSettings, holder, load, only_one
+from .console import complain, say
+from .errors import RingstandError
+from .ledger import utc
+
+
+def add_commands(command: Callable[..., None]) -> None:
+    """Register the verbs with ``command(name, run, help, *options)``."""
+    command(
+        "backup",
+        _backup,
+        "back up this host now; ends with 1 when a part failed, with 3 when something is damaged",
+        ("--if-due", {"action": "store_true", "help": "only what has not been done since the nightly hour"}),
+        ("--verify-only", {"action": "store_true", "help": "only read everything back"}),
+        ("--full", {"action": "store_true", "help": "a full backup of the cluster, whatever is due"}),
+    )
+    command("backups", _backups, "the backups on this host; ends with 3 when they are not as they should be")
+
+
+def _backup(options: argparse.Namespace) -> int:
+    settings, now = load(), time.time()
+    with only_one("backup", now):
+        tell = (lambda _text: None) if options.json else complain
+        status = backup_run.run(settings, now, tell, options.if_due, options.verify_only, options.full)
+    if options.json:
+        say(json.dumps({**status, "backup": status["result"], "result": "done"}))
+    elif status["problems"]:
+        say(f"The backup has {len(status['problems'])} problems:")
+        for problem in status["problems"]:
+            say(f"  {_text(problem)}")
+    elif not options.if_due:
+        say("The backup is complete and verified." if not options.verify_only else "Everything could be read back.")
+    return backup_status.exit_code(status["problems"])
+
+
+def _text(problem: dict[str, Any]) -> str:
+    return ": ".join(str(problem[key]) for key in ("part", "file", "reason") if problem.get(key))
+
+
+def _gather(settings: BackupSettings) -> tuple[dict[str, Any], list[str]]:
+    """What can be restored, and what could not be read."""
+    wrong: list[str] = []
+    found: dict[str, Any] = {"cluster": [], "archived": {}, "dumps": [], "files": []}
+    try:
+        information = pgbackrest.information(settings.stanza)
+        found["cluster"] = [
+            {"label": item.label, "kind": item.kind, "finished": utc(item.finished), "size": item.size,
+             "repository_size": item.repository_size, "error": item.error}
+            for item in information.backups
+        ]
+        found["archived"] = {key: list(value) for key, value in information.archives.items()}
+    except (RingstandError, OSError) as error:
+        wrong.append(str(error))
+    found["dumps"] = [
+        {"database": item.database, "time": utc(item.time), "path": item.path, "size": item.size}
+        for item in backup_dumps.dumps(settings.dumps_dir)
+    ]
+    try:
+        found["files"] = [
+            {"id": item.id, "name": item.name, "time": item.time[:19] + "Z", "paths": item.paths}
+            for item in restic.snapshots(settings.repository)
+        ]
+    except (RingstandError, OSError) as error:
+        wrong.append(str(error))
+    return found, wrong
+
+
+def _judge(status: dict[str, Any], found: dict[str, Any], now: float) -> list[str]:
+    """Why the backups are not as they should be."""
+    if not status or not any(not item["error"] for item in found["cluster"]):
+        return ["there is no complete backup yet: run ringstand backup, or wait for the next hour"]
+    wrong = [_text(problem) for problem in status["problems"]]
+    for part, entry in status["parts"].items():
+        good = backup_status.seconds(entry.get("good"))
+        if entry["result"] == "ok" and (good is None or now - good > backup_status.STALE_SECONDS):
+            wrong.append(f"{part}: last done at {entry.get('good')}: cron does not run it, or cannot")
+    return wrong
+
+
+def _backups(options: argparse.Namespace) -> int:
+    settings, status, now = load(), backup_status.load(), time.time()
+    found, wrong = _gather(settings)
+    wrong += _judge(status, found, now)
+    running = holder()
+    if options.json:
+        about = {"state": "failing" if wrong else "ok", "problems": wrong, "running": running}
+        say(json.dumps({**about, "finished": status.get("finished"), "parts": status.get("parts"), **found}))
+        return 3 if wrong else 0
+    for item in found["cluster"]:
+        note = "damaged" if item["error"] else _size(item["repository_size"])
+        say(f"cluster   {item['finished']}  {item['kind']:<5} {note:>9}  {item['label']}")
+    for item in found["dumps"]:
+        say(f"dump      {item['time']}  {_size(item['size']):>15}  {item['path']}")
+    for item in found["files"]:
+        say(f"files     {item['time']}  {item['id'][:8]:>15}  {item['name']}: {' '.join(item['paths'])}")
+    if running:
+        say(f"under way: {running}")
+    for text in wrong:
+        say(f"NOT GOOD: {text}")
+    if not wrong:
+        say(f"Verified {status['parts']['verify']['good']}; all of it is on this host only.")
+    return 3 if wrong else 0
+
+
+def _size(number: int) -> str:
+    return f"{number / 2**20:.1f} MB"

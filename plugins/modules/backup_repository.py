@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_repository
+short_description: Set up the encrypted repository of a host's backups and the archiving of its cluster
+version_added: 1.0.0
+author:
+  - ringstand contributors (@ringstand)
+description:
+  - Makes the directories, the key file, pgBackRest's configuration and its stanza, and compares what the cluster has
+    loaded with the settings that archiving needs, in one call.
+  - The key is generated on the controller when neither it nor the host has one, and is written there first, because a
+    backup whose key is lost with the host is none. The host's key is never replaced.
+  - A pgBackRest or an C(archive_command) that somebody else has set up is refused.
+options:
+  directory:
+    description: Where the backups are. The directory above it has to exist.
+    type: path
+    default: /var/backups/ringstand
+  cluster:
+    description: Name of the PostgreSQL cluster, as in C(17/main).
+    type: str
+    default: main
+  version:
+    description: Its major version; empty means that of the only cluster of this name.
+    type: str
+    default: ""
+  retention_full_count:
+    description: How many full backups to keep, with the WAL since the oldest.
+    type: int
+    default: 2
+  settings:
+    description: Settings that the cluster has to have loaded.
+    type: dict
+    default: {}
+  restart:
+    description: Whether to restart the cluster for settings that take effect only then, which cuts all connections.
+    type: bool
+    default: false
+  key:
+    description:
+      - The key that everything is encrypted with, at least 20 printable characters without a space.
+      - Without it the one in O(escrow_path) is used, which is generated when the host has none either.
+    type: str
+  escrow_path:
+    description: Absolute path of the file on the controller that holds the key of this host.
+    type: str
+attributes:
+  check_mode:
+    description: Reports what would change, also on a host that has neither PostgreSQL nor pgBackRest yet.
+    support: full
+  diff_mode:
+    description: Shows the files that differ, never the key.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Set up the repository of the cluster 17/main, with the key kept beside the inventory
+  ringstand.flask.backup_repository:
+    escrow_path: "{{ inventory_dir }}/backup-keys/{{ inventory_hostname }}.key"
+    settings:
+      archive_mode: true
+      archive_command: pgbackrest --stanza=main archive-push %p
+      archive_timeout: 30
+"""
+
+RETURN = r"""
+fingerprint:
+  description: SHA-256 of the key; the key itself is never returned. Empty when it is yet to be generated.
+  type: str
+  returned: success
+key:
+  description:
+    - V(known) when the controller has the host's key, V(kept) when only the host has it, V(missing) in check mode when
+      neither has one.
+  type: str
+  returned: success
+key_source:
+  description: Where the controller has the key from, V(given), V(escrow) or V(generated); empty when it has none.
+  type: str
+  returned: success
+changes:
+  description: What was (in check mode, would be) changed, as paths, C(stanza NAME) and C(setting NAME).
+  type: list
+  elements: str
+  returned: success
+backups:
+  description: How many backups without an error the repository has.
+  type: int
+  returned: success
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ringstand.flask.plugins.module_utils import file_diff
+from ansible_collections.ringstand.flask.plugins.module_utils.backup_host import Wanted, ensure
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+
+def main() -> None:
+    """Run the module; its action plugin has chosen the key."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "default": "/var/backups/ringstand"},
+            "cluster": {"type": "str", "default": "main"},
+            "version": {"type": "str", "default": ""},
+            "retention_full_count": {"type": "int", "default": 2},
+            "settings": {"type": "dict", "default": {}},
+            "restart": {"type": "bool", "default": False},
+            "key": {"type": "str", "no_log": True},
+            # A path on the controller: the action plugin reads it, and sends only the key.
+            "escrow_path": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    wanted = Wanted(
+        given["directory"].rstrip("/"), given["cluster"], given["version"], given["retention_full_count"],
+        given["settings"], given["restart"],
+    )
+    try:
+        state, changes = ensure(wanted, given["key"] or "", module.check_mode)
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+    except OSError as error:
+        module.fail_json(msg=f"Failed to set up the backup repository: {error}")
+    for warning in state.pop("warnings"):
+        module.warn(warning)
+    result: dict[str, Any] = {"changed": bool(state["changes"]), **state}
+    if module._diff:
+        result["diff"] = [part for change in changes for part in file_diff.describe(change)]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
