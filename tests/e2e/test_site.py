@@ -8,9 +8,9 @@ import re
 import host as test_hosts
 from conftest import HOST
 
-MOST_CALLS = 25
-# A third of what a mix of well-known roles needs for the same second run (34 to 39 s).
-MOST_SECONDS = 13
+MOST_CALLS = 19
+# Well under a third of what a mix of well-known roles needs for the same second run (34 to 39 s).
+MOST_SECONDS = 10
 
 
 def test_ready(site):
