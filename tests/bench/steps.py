@@ -192,7 +192,8 @@ class Place:
 
     def wait_for_background(self) -> None:
         """The first backup goes on after the first run has ended; what follows is not measured beside it."""
-        self.root(f"timeout {LIMIT_SECONDS} sh -c 'while systemctl is-active --quiet ringstand-backup; do sleep 0.5; done'")
+        wait = "while systemctl is-active --quiet ringstand-backup; do sleep 0.5; done"
+        self.root(f"timeout {LIMIT_SECONDS} sh -c {shlex.quote(wait)}")
 
     def versions(self, packages: list[str]) -> dict[str, str]:
         shown = self.root("dpkg-query --show --showformat='${Package} ${Version}\\n' python3 " + shlex.join(packages))
