@@ -24,6 +24,7 @@ from .restic import file_sha256
 SCHEMA = 1
 _INFO = ("archive.info", "backup.info")
 _WAL = re.compile(r"archive/[^/]+/\d+-(\d+)/[0-9A-F]{16}/[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(-[0-9a-f]{40}|\.).*")
+_TIMELINE = re.compile(r"archive/[^/]+/\d+-(\d+)/(?:[0-9A-F]{16}/)?([0-9A-F]{8})(?:[0-9A-F]{16}[-.].*|\.history)")
 _LABEL = re.compile(r"backup/[^/]+/(\d{8}-\d{6}F[^/]*)/.*")
 # Segments of 16 MB in one "log" of 4 GB: https://www.postgresql.org/docs/17/wal-internals.html
 SEGMENTS_PER_LOG = 256
@@ -117,9 +118,13 @@ def _info_problems(files: Mapping[str, str], known: Mapping[str, str]) -> list[P
 
 
 def _expired(path: str, information: Information) -> bool:
-    label, wal = _LABEL.fullmatch(path), _WAL.fullmatch(path)
+    label, wal, timeline = _LABEL.fullmatch(path), _WAL.fullmatch(path), _TIMELINE.fullmatch(path)
     if label:
         return label[1] not in {backup.label for backup in information.backups}
+    if timeline:  # restores have left it, and no backup of it is there any more: it goes as a whole
+        lines = [backup.wal_start[:8] for backup in information.backups if backup.database_id == int(timeline[1])]
+        if timeline[2] < min(lines, default="F"):
+            return True
     if wal:
         starts = [backup.wal_start for backup in information.backups if backup.database_id == int(wal[1])]
         return not starts or wal[2] + wal[3] < min(start[8:] for start in starts)

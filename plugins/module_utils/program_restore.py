@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import backup_settings, restore_plan, restore_run, restore_state
+from . import backup_settings, restore_files, restore_plan, restore_run, restore_state
 from .console import complain, say
 from .errors import RingstandError
 from .pgbackrest import OWNER
@@ -31,12 +31,16 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--to", {"default": LATEST, "metavar": "TIME", "help": "latest, or a time such as 2026-11-21T03:00:00Z"}),
         ("--confirm", {"default": "", "metavar": "HOSTNAME", "help": "the name of this host, when it holds data"}),
         ("--check", {"action": "store_true", "help": "check everything, say what would be done, change nothing"}),
+        ("--files", {"metavar": "NAME", "help": "the files of an app, or of host, instead of the databases"}),
+        ("--into", {"metavar": "DIR", "help": "with --files: a directory that does not exist yet"}),
         ("--undo", {"action": "store_true", "help": "put back what was before a restore that was interrupted"}),
     )
     command("restoration", _restoration, None, ("request", {"metavar": "FILE"}))
 
 
 def _restore(options: argparse.Namespace) -> int:
+    if options.files or options.into:
+        return _restore_files(options)
     if options.check:
         plan = restore_plan.make(backup_settings.load(), options.to, options.confirm, flush=False)
         found = {
@@ -55,6 +59,16 @@ def _restore(options: argparse.Namespace) -> int:
         raise RingstandError(result["reason"], **result["details"])
     say(json.dumps(result) if options.json else _words(result))
     return 3 if result.get("problems") else 0
+
+
+def _restore_files(options: argparse.Namespace) -> int:
+    if not (options.files and options.into):
+        raise RingstandError("Failed to restore files: --files NAME and --into DIR belong together")
+    with backup_settings.only_one("restore", time.time()):
+        found = restore_files.restore(backup_settings.load(), options.files, options.into, options.to, time.time())
+    words = f"the files of {found['files']} as of {found['taken']} are in {found['into']}"
+    say(json.dumps({**found, "result": "ok", "changed": True}) if options.json else words)
+    return 0
 
 
 def _words(result: dict[str, Any]) -> str:

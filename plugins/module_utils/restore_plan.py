@@ -15,7 +15,7 @@ from .backup_settings import BackupSettings
 from .errors import RingstandError
 from .pgbackrest import OWNER
 from .postgresql_cluster import Cluster
-from .restore_state import UNPROMOTED, State
+from .restore_state import State
 from .restore_target import Choice, choose, iso, parse_target
 
 _MIB = 1024 * 1024
@@ -106,9 +106,9 @@ def removable(data_dir: str, state: State | None) -> bool:
 
     pgBackRest writes pg_control last, and PostgreSQL takes the signal files away when it is promoted.
     """
-    if state is None or state.data_dir != data_dir or state.phase not in UNPROMOTED or state.phase == "begun":
+    if state is None or state.data_dir != data_dir or state.phase == "begun" or not state.unfinished:
         return False
-    if not os.path.exists(os.path.join(data_dir, "global", "pg_control")):
+    if state.phase == "aside" and not os.path.exists(os.path.join(data_dir, "global", "pg_control")):
         return True
     return any(os.path.exists(os.path.join(data_dir, f"{kind}.signal")) for kind in ("standby", "recovery"))
 

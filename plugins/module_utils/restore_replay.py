@@ -35,8 +35,10 @@ WHERE relkind IN ('r', 'm') AND relpersistence = 'p' AND nspname NOT IN ('pg_cat
 AND (relkind = 'r' OR relispopulated)"""
 
 
-def follow(plan: Plan, progress: Progress, began: float) -> str:
-    """Wait until everything up to the target has been replayed; returns the time of the last change, for people.
+def follow(plan: Plan, progress: Progress) -> tuple[str, bool]:
+    """Wait until everything up to the target has been replayed.
+
+    Returns the time of the last change, for people, and whether PostgreSQL has seen a change after the target.
 
     Raises :class:`RingstandError` when the cluster does not start, or WAL that is needed cannot be read.
     """
@@ -53,12 +55,12 @@ def follow(plan: Plan, progress: Progress, began: float) -> str:
         if now != position:
             position, moved, tried = now, time.monotonic(), False
         if answer["pause"] == "paused" or now >= choice.end_lsn:
-            return _until(plan, answer, progress)
+            return _until(plan, answer)
         left = choice.segments_from(max(now, 0))
         still = time.monotonic() - moved
         if now >= 0 and len(left) <= 2 and still > _END_STALL_SECONDS:
             check_segments(plan, left)
-            return _until(plan, answer, progress)
+            return _until(plan, answer)
         if now >= 0 and still > _STALL_SECONDS and not tried:
             check_segments(plan, left[:2])
             tried = True
@@ -72,11 +74,9 @@ def follow(plan: Plan, progress: Progress, began: float) -> str:
             progress.step(f"replayed{when}, {len(left)} WAL segments are left" if now >= 0 else "starting")
 
 
-def _until(plan: Plan, answer: dict[str, Any], progress: Progress) -> str:
+def _until(plan: Plan, answer: dict[str, Any]) -> tuple[str, bool]:
     last = iso(round(float(answer["time"]), 6)) if answer["time"] else iso(plan.choice.backup.finished)
-    if plan.target is not None and answer["pause"] != "paused":
-        progress.notice(f"the archive holds no change after {last}, so that is also the state at {plan.wanted}")
-    return last
+    return last, plan.target is None or answer["pause"] == "paused"
 
 
 def check_segments(plan: Plan, names: Sequence[str]) -> None:
@@ -93,8 +93,8 @@ def check_segments(plan: Plan, names: Sequence[str]) -> None:
 
 
 def _check_unit(cluster: Cluster) -> None:
-    found = unit_properties(cluster.unit, "ActiveState", "Result")
-    if found.get("ActiveState") not in ("active", "activating"):
+    found = unit_properties(cluster.unit, "ActiveState", "Result", "Job")
+    if found.get("ActiveState") not in ("active", "activating") and not found.get("Job", "").strip("0"):
         raise RingstandError(
             f"Failed to start the restored cluster: {cluster.unit} is {found.get('ActiveState')} "
             f"({found.get('Result')}), see its log"

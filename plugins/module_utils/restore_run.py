@@ -52,18 +52,24 @@ def perform(plan: Plan, progress: Progress) -> dict[str, Any]:
         _try_segments(plan)
         state = restore_state.write(replace(state, phase="restored"))
         progress.step(f"starting {cluster.unit} and replaying WAL to {plan.wanted}")
-        began = time.time()
         start(cluster)
-        recovered = restore_replay.follow(plan, progress, began)
+        recovered, reached = restore_replay.follow(plan, progress)
+        if not reached:
+            # PostgreSQL refuses to end a recovery before its target, also when there is no change after it.
+            stop(cluster)
+            _forget_target(cluster)
+            start(cluster)
+            restore_replay.follow(plan, progress)
+            progress.notice(f"nothing was changed between {recovered} and {plan.wanted}")
+        state = restore_state.write(replace(state, phase="promoting"))
+        restore_replay.promote(cluster)
     except RingstandError as error:
         raise _put_back_after(error, cluster, state, progress) from error
     except (OSError, KeyboardInterrupt) as error:  # the latter when the unit is told to stop
         reason = f"{error}" if isinstance(error, OSError) else "it was stopped from outside"
         failure = RingstandError(f"Failed to restore to {plan.wanted}: {reason}")
         raise _put_back_after(failure, cluster, state, progress) from error
-    state = restore_state.write(replace(state, phase="promoting"))
     try:
-        restore_replay.promote(cluster)
         progress.step("checking what was restored")
         databases = restore_replay.check(cluster)
     except RingstandError as error:
@@ -82,7 +88,7 @@ def undo(confirm: str, state: State | None, cluster: Cluster, progress: Progress
     if state is None or not state.unfinished:
         kept = f" The old data directory of the last restore is in {state.kept}." if state and state.kept else ""
         raise RingstandError(f"Failed to undo a restore: none was interrupted. Nothing was changed.{kept}")
-    if state.phase not in restore_state.UNPROMOTED:
+    if _promoted(state):
         raise RingstandError(
             "Failed to undo the restore: the restored cluster has been promoted and may have been written to. "
             f"Nothing was changed. {_kept_words(state)}"
@@ -137,9 +143,14 @@ def put_back(cluster: Cluster, state: State) -> None:
 
 
 def _put_back_after(error: RingstandError, cluster: Cluster, state: State, progress: Progress) -> RingstandError:
-    details = {**error.details, "output": server_log(cluster)} if state.phase == "restored" else error.details
-    progress.step("putting the old data directory back" if state.kept else "removing the incomplete restore")
+    started = state.phase in ("restored", "promoting")
+    details = {**error.details, "output": server_log(cluster)} if started else error.details
     try:
+        stop(cluster)
+        if _promoted(state):
+            start(cluster)
+            return RingstandError(f"{error.message}. The restored cluster takes writes and stays. {_kept_words(state)}")
+        progress.step("putting the old data directory back" if state.kept else "removing the incomplete restore")
         put_back(cluster, state)
     except (RingstandError, OSError) as second:
         return RingstandError(
@@ -154,6 +165,12 @@ def _put_back_after(error: RingstandError, cluster: Cluster, state: State, progr
         after = "The old data directory is in its place again"
         after += ", and the cluster runs on it" if state.was_running else "; the cluster is stopped, as it was"
     return RingstandError(f"{error.message}. {after}", **details)
+
+
+def _promoted(state: State) -> bool:
+    """Whether the restored cluster may have been written to."""
+    there = os.path.isdir(state.data_dir)
+    return state.phase == "promoting" and there and not restore_plan.removable(state.data_dir, state)
 
 
 def _kept_words(state: State) -> str:
@@ -173,6 +190,14 @@ def _stand_by(cluster: Cluster) -> None:
     with open(path, "w", encoding="utf-8"):
         pass
     shutil.chown(path, OWNER, OWNER)
+
+
+def _forget_target(cluster: Cluster) -> None:
+    path = os.path.join(cluster.data_dir, "postgresql.auto.conf")
+    with open(path, encoding="utf-8") as stream:
+        lines = [line for line in stream if not line.startswith(("recovery_target_time ", "recovery_target_action "))]
+    with open(path, "w", encoding="utf-8") as stream:  # in place: owner and mode stay
+        stream.writelines(lines)
 
 
 def _try_segments(plan: Plan) -> None:

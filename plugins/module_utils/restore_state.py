@@ -18,8 +18,6 @@ from .releases import write_durably
 STATE_PATH = f"{STATE_DIR}/restore.json"
 PROGRESS_PATH = f"{STATE_DIR}/restore-progress.jsonl"
 SCHEMA = 1
-# In these phases the restored cluster has not been promoted: nobody can have written to it.
-UNPROMOTED = ("begun", "aside", "restored")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class State:
     """One restore. ``kept`` is where the old data directory goes, empty when there was none.
 
     ``phase``: begun (nothing moved yet, or just now), aside (the old one is out of the way), restored (the new one is
-    being replayed), promoting (from here on it may have been written to), done, undone.
+    being replayed), promoting (once its signal files are gone it may have been written to), done, undone.
     """
 
     phase: str

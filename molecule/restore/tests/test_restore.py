@@ -1,0 +1,185 @@
+"""Restores on a host that loses its data, in the order of this file: each leaves a host that works for the next."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import corruption_trials
+import pytest
+import restore_trials
+from remote import Remote
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+KEPT = "ls -d /var/lib/postgresql/*/main.before-restore-*"
+
+
+@pytest.fixture(scope="module")
+def remote(host: Any) -> Remote:
+    found = Remote(host.backend.get_hostname())
+    found.must("while systemctl is-active --quiet ringstand-backup; do sleep 1; done")
+    corruption_trials.prepare(found)
+    found.sql("DROP TABLE IF EXISTS marks; CREATE TABLE marks (name text, at timestamptz DEFAULT clock_timestamp())")
+    return found
+
+
+def mark(remote: Remote, name: str) -> str:
+    """Commit a row of this name; returns a moment after it, with room on both sides."""
+    remote.sql(f"INSERT INTO marks VALUES ('{name}')")
+    time.sleep(0.3)
+    moment = remote.sql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    time.sleep(0.3)
+    return moment
+
+
+def marks(remote: Remote) -> list[str]:
+    return remote.sql("SELECT name FROM marks ORDER BY at").split()
+
+
+def state(remote: Remote) -> str:
+    """What may not change when a restore is refused."""
+    return remote.must("systemctl show --property=MainPID 'postgresql@*-main.service'; ls /var/lib/postgresql/*/; "
+                       "stat -c %i /var/lib/postgresql/*/main")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ("", "it holds data, and that needs the name of this host"),
+    ("--confirm other-host", "--confirm is 'other-host', which is another name"),
+    ("--confirm $(hostname) --to 2026-11-21T03:00", "it names no zone"),
+    ("--confirm $(hostname) --to 2001-01-01T00:00:00Z", "no backup is that old"),
+    ("--confirm $(hostname) --to 2099-01-01T00:00:00Z", "in the future"),
+    ("--undo --confirm $(hostname)", "none was interrupted"),
+])
+def test_what_is_refused_changes_nothing(remote: Remote, arguments: str, words: str) -> None:
+    before = state(remote)
+    done = remote.run(f"ringstand restore {arguments}")
+    assert done.code == 1
+    assert words in done.output
+    assert state(remote) == before
+
+
+def test_too_little_room_is_refused(remote: Remote) -> None:
+    before = state(remote)
+    remote.must("fallocate -l $(($(df --output=avail -B1 /var/lib/postgresql | tail -n 1) - 200000000)) /var/tmp/full")
+    try:
+        done = remote.run("ringstand restore --confirm $(hostname)")
+    finally:
+        remote.must("rm /var/tmp/full")
+    assert done.code == 1
+    assert "MiB free, and the restored data needs" in done.output
+    assert state(remote) == before
+
+
+def test_a_moment_between_two_marks(remote: Remote) -> None:
+    moment = mark(remote, "before")
+    later = mark(remote, "after")
+    plan = remote.must(f"ringstand restore --check --confirm $(hostname) --to {moment}")
+    assert plan.startswith("would stop postgresql@")
+    output = remote.must(f"ringstand restore --confirm $(hostname) --to {moment}")
+    assert "restored up to" in output
+    assert marks(remote)[-1] == "before"
+    old = remote.must(KEPT).splitlines()
+    assert old and remote.must(f"cat {old[-1]}/PG_VERSION")
+    assert remote.sql("SELECT pg_is_in_recovery()") == "f"
+    # What came after it is not gone: it is on the timeline that was left.
+    remote.must(f"ringstand restore --confirm $(hostname) --to {later}")
+    assert marks(remote)[-1] == "after"
+
+
+def test_archiving_goes_on_and_the_new_timeline_restores(remote: Remote) -> None:
+    mark(remote, "on-the-new-timeline")
+    remote.must("runuser -u postgres -- pgbackrest --stanza=main check")
+    remote.must(f"rm -rf $({KEPT})\n{restore_trials.destroy_script()}")
+    remote.must("ringstand restore")  # there is nothing to confirm: no data is left
+    assert marks(remote)[-1] == "on-the-new-timeline"
+
+
+def test_a_restore_that_is_killed_is_undone_or_repeated(remote: Remote) -> None:
+    mark(remote, "before-the-kill")
+    killed = ("(ringstand restore --confirm $(hostname) & wait) 2>&1 | while read -r line; do echo \"$line\"; "
+              "case $line in *'restoring the backup'*) systemctl kill --signal=SIGKILL ringstand-restore;; esac; done")
+    for repair in ("--undo", "--to latest"):
+        assert "ended from outside" in remote.run(killed).output
+        assert remote.run("runuser -u postgres -- psql -h /run/postgresql -c 'SELECT 1'").code != 0
+        remote.must(f"ringstand restore --confirm $(hostname) {repair}")
+        assert marks(remote)[-1] == "before-the-kill"
+    remote.must(f"rm -r $({KEPT})")
+
+
+def test_wal_that_cannot_be_read_is_not_the_end_of_the_wal(remote: Remote) -> None:
+    mark(remote, "before-the-damage")
+    remote.must("runuser -u postgres -- pgbackrest --stanza=main check")
+    segment = remote.must(f"find {restore_trials.REPOSITORY}/archive -type f -name '*-*.*' -printf '%T@ %p\\n' "
+                          "| sort -n | tail -n 1 | cut -d' ' -f2")
+    mark(remote, "after-the-damage")
+    remote.must("runuser -u postgres -- pgbackrest --stanza=main check")
+    original = remote.must(f"cp -a {segment} /root/segment; stat -c %s {segment}")
+    remote.must(f"dd if=/dev/urandom of={segment} bs=1 seek={int(original) // 2} count=9 conv=notrunc status=none")
+    done = remote.run("ringstand restore --confirm $(hostname)")
+    remote.must(f"cp -a /root/segment {segment}")
+    assert done.code == 1
+    assert segment.rsplit("/", 1)[1][:24] in done.output
+    assert "The old data directory is in its place again, and the cluster runs on it" in done.output
+    assert marks(remote)[-1] == "after-the-damage"
+
+
+def test_only_one_at_a_time(remote: Remote) -> None:
+    done = remote.run("flock /run/lock/ringstand-backup.lock ringstand restore --confirm $(hostname)")
+    assert done.code == 1
+    assert "another one is under way" in done.output
+
+
+def test_the_playbook(remote: Remote, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(subprocess.run([CHECKOUT / "tests/hosts/testhost", "inventory", remote.name], text=True,
+                                        stdout=subprocess.PIPE, check=True).stdout, encoding="utf-8")
+    moment = mark(remote, "for-the-playbook")
+    mark(remote, "too-late")
+
+    def play(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["ansible-playbook", "-i", str(inventory), str(CHECKOUT / "playbooks/restore.yml"), *arguments]
+        return subprocess.run(command, cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
+
+    refused = play()
+    assert refused.returncode and "that needs the name of this host" in refused.stdout
+    two = play("-i", "another-host,", "-e", f"confirm={remote.name}")
+    assert two.returncode and "are 2 hosts" in two.stdout
+    before = state(remote)
+    foreseen = play("--check", "-e", f"confirm={remote.name}", "-e", f"to={moment}")
+    assert foreseen.returncode == 0, foreseen.stdout
+    assert "stop postgresql@" in foreseen.stdout
+    assert state(remote) == before
+    done = play("-e", f"confirm={remote.name}", "-e", f"to={moment}")
+    assert done.returncode == 0, done.stdout
+    assert "recovered_to" in done.stdout
+    assert marks(remote)[-1] == "for-the-playbook"
+
+
+def test_files_come_back_beside_the_live_ones(remote: Remote) -> None:
+    remote.must("echo first > /etc/ringstand/proof; ringstand backup; echo second > /etc/ringstand/proof")
+    remote.must("ringstand restore --files host --into /root/restored")
+    assert remote.must("cat /root/restored/etc/ringstand/proof /etc/ringstand/proof").split() == ["first", "second"]
+    for arguments, words in (("--files host --into /etc/ringstand", "it exists"), ("--files host", "belong together"),
+                             ("--files none --into /root/none", "there are only host"),
+                             ("--files host --into new", "from / on"),
+                             ("--files host --into /root/x --to 2001-01-01T00:00:00Z", "the oldest snapshot is of")):
+        done = remote.run(f"ringstand restore {arguments}")
+        assert done.code == 1 and words in done.output, done.output
+    remote.must("rm -r /root/restored /etc/ringstand/proof")
+
+
+def test_ten_corruptions_are_reported(remote: Remote) -> None:
+    remote.must("ringstand backup --full")
+    trials = corruption_trials.run(remote, 10, random.Random(), print)
+    assert not [trial for trial in trials if not trial.passed]
+
+
+def test_every_commit_older_than_a_minute_comes_back(remote: Remote) -> None:
+    remote.must("ringstand backup")
+    trials = restore_trials.run(remote, 3, random.Random(), print)
+    assert len(trials) == 3
+    assert not [trial for trial in trials if not trial.passed]
