@@ -4,7 +4,7 @@
   bin/test lint                ansible-lint, yamllint, ruff, mypy
   bin/test unit                tests that need no host: unit, contract, templates
   bin/test sanity              ansible-test sanity
-  bin/test molecule [ROLE]     each role alone, on Debian 12 and 13
+  bin/test molecule [ROLE]     each role alone, on Debian 12 and 13 or on TESTHOST_DISTRIBUTION
   bin/test site [debian-13]    the whole site: converge, again, check, restart, check
   bin/test e2e [site]          what a site promises: calls, seconds, secrets, deploys; another controller
 """
@@ -28,8 +28,13 @@ LANES = 2
 LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
-# These share a host. One of them measures seconds.
-E2E_ONE_HOST = ("test_site", "test_collection", "test_check_mode", "test_drift", "test_deploy")
+# Tests that share a host. The first ones measure seconds, so nothing else may run beside them.
+E2E_ALONE = "site"
+E2E_HOSTS = {"site": ("test_site", "test_collection"), "changes": ("test_check_mode", "test_drift", "test_deploy")}
+# The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
+LONGEST_FIRST = ("molecule backup", "molecule gunicorn", "molecule certbot", "e2e changes", "e2e restore",
+                 "e2e controller", "molecule postgresql", "site debian-13", "site debian-12", "molecule redis",
+                 "molecule nginx", "molecule host")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
             "tests/bench/bench.py"]
@@ -73,14 +78,18 @@ def stages() -> list[Stage]:
         host = "site-12" if distribution == "debian-12" else "site-13"
         found.append(Stage(f"site {distribution}", [["molecule", "test", "-s", "site", "-p", host]],
                            {"MOLECULE_EPHEMERAL_DIRECTORY": str(LOGS / host)}))
+    hosts = dict(E2E_HOSTS)
     for path in sorted((CHECKOUT / "tests/e2e").glob("test_*.py")):
-        topic = path.stem.removeprefix("test_").replace("_", "-")
-        if path.stem not in E2E_ONE_HOST:
-            found.append(Stage(f"e2e {topic}", [["pytest", "--durations=5", str(path.relative_to(CHECKOUT))]],
-                               {"E2E_HOST": f"e2e-{topic}"}))
-    found.append(Stage("e2e site", [["pytest", "--durations=5", *(f"tests/e2e/{name}.py" for name in E2E_ONE_HOST)]],
-                       alone=True))
-    return found
+        if not any(path.stem in names for names in E2E_HOSTS.values()):
+            hosts[path.stem.removeprefix("test_").replace("_", "-")] = (path.stem,)
+    for topic, names in hosts.items():
+        found.append(Stage(f"e2e {topic}", [["pytest", "--durations=5", *(f"tests/e2e/{name}.py" for name in names)]],
+                           {"E2E_HOST": f"e2e-{topic}"}, alone=topic == E2E_ALONE))
+    return found[:3] + sorted(found[3:], key=length)
+
+
+def length(stage: Stage) -> int:
+    return LONGEST_FIRST.index(stage.name) if stage.name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def one_host(scenario: str) -> list[str]:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,3 +92,12 @@ def test_the_role_shows_how_to_use_it(role: Path) -> None:
 def test_task_files_stay_short(role: Path) -> None:
     for path in [*role.glob("tasks/*.yml"), *role.glob("templates/*")]:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 80, f"{path.name} is longer than 80 lines"
+
+
+def test_ansible_doc_shows_every_role_with_its_options() -> None:
+    command = ["ansible-doc", "--type", "role", *(f"ringstand.flask.{role.name}" for role in role_readme.roles())]
+    done = subprocess.run(command, cwd=role_readme.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    words = set(re.findall(r"[\w.]+", re.sub(r"\x1b\[\d+m", "", done.stdout)))
+    for role in role_readme.roles():
+        assert {f"ringstand.flask.{role.name}", *options_of(role)} <= words
