@@ -43,7 +43,7 @@ def test_it_passes_and_sees_what_is_wrong(project, tmp_path):
 
     tested = molecule("test", "--destroy=never")
     assert tested.returncode == 0, tested.stdout[-5000:]
-    assert "default ➜ idempotence: Executed: Successful" in tested.stdout
+    assert "default > idempotence: Executed: Successful" in tested.stdout
     run(podman("exec", CONTAINER, "systemctl", "stop", "redis-server@shop-queue"), "stop Redis")
     assert molecule("verify").returncode != 0
     assert molecule("destroy").returncode == 0
