@@ -64,7 +64,7 @@ attributes:
 EXAMPLES = r"""
 - name: Set up the repository of the cluster 17/main, with the key kept beside the inventory
   ringstand.flask.backup_repository:
-    escrow_path: "{{ inventory_dir }}/backup-keys/{{ inventory_hostname }}.key"
+    escrow_path: "{{ inventory_dir }}/backup-keys/{{ inventory_hostname }}.key.txt"
     settings:
       archive_mode: true
       archive_command: pgbackrest --stanza=main archive-push %p

@@ -88,9 +88,9 @@ def test_repositories_are_encrypted_and_closed(host):
 def test_the_key_is_on_the_controller_and_nowhere_else(host):
     escrow = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "inventory/backup-keys")
     name = host.check_output("hostname")
-    key = (escrow / f"{name}.key").read_text()
+    key = (escrow / f"{name}.key.txt").read_text()
     assert key == host.file("/etc/ringstand/backup/key").content_string
-    assert (escrow / f"{name}.key").stat().st_mode & 0o777 == 0o600
+    assert (escrow / f"{name}.key.txt").stat().st_mode & 0o777 == 0o600
     assert escrow.stat().st_mode & 0o777 == 0o700
     assert (escrow / ".gitignore").read_text() == "*\n"
     assert host.run("journalctl --no-pager -q | grep -cF %s", key.strip()).stdout.strip() == "0"
