@@ -25,6 +25,7 @@ _STALL_SECONDS = 15.0
 _END_STALL_SECONDS = 1.5
 _GIVE_UP_SECONDS = 1800.0
 _PROMOTE_SECONDS = 600.0
+_READY_SECONDS = 300.0
 _POSITION = """SELECT json_build_object('lsn', pg_last_wal_replay_lsn(), 'pause', pg_get_wal_replay_pause_state(),
 'time', extract(epoch FROM pg_last_xact_replay_timestamp()))"""
 # Reads the first row of each table: opening the files of all finds the ones that are missing.
@@ -99,6 +100,19 @@ def _check_unit(cluster: Cluster) -> None:
             f"Failed to start the restored cluster: {cluster.unit} is {found.get('ActiveState')} "
             f"({found.get('Result')}), see its log"
         )
+
+
+def wait_until_ready(cluster: Cluster) -> None:
+    """Wait until a cluster that is being started answers; raises :class:`RingstandError` when it does not."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            cluster.query("SELECT 'true'::json")
+            return
+        except RingstandError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def promote(cluster: Cluster) -> None:

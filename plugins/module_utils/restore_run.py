@@ -139,7 +139,8 @@ def put_back(cluster: Cluster, state: State) -> None:
         os.rename(state.kept, state.data_dir)
     restore_state.write(replace(state, phase="undone"))
     if state.was_running:
-        start(cluster)
+        systemctl("start", cluster.unit, timeout_seconds=_STOP_SECONDS)
+        restore_replay.wait_until_ready(cluster)
 
 
 def _put_back_after(error: RingstandError, cluster: Cluster, state: State, progress: Progress) -> RingstandError:
@@ -186,10 +187,8 @@ def _options(plan: Plan) -> list[str]:
 
 
 def _stand_by(cluster: Cluster) -> None:
-    path = os.path.join(cluster.data_dir, "standby.signal")
-    with open(path, "w", encoding="utf-8"):
-        pass
-    shutil.chown(path, OWNER, OWNER)
+    # Not both: PostgreSQL would remove only this one when it is promoted, and recover again at its next start.
+    os.rename(os.path.join(cluster.data_dir, "recovery.signal"), os.path.join(cluster.data_dir, "standby.signal"))
 
 
 def _forget_target(cluster: Cluster) -> None:

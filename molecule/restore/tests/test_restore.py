@@ -84,6 +84,8 @@ def test_a_moment_between_two_marks(remote: Remote) -> None:
     old = remote.must(KEPT).splitlines()
     assert old and remote.must(f"cat {old[-1]}/PG_VERSION")
     assert remote.sql("SELECT pg_is_in_recovery()") == "f"
+    assert not remote.must("ls /var/lib/postgresql/*/main | grep signal || true")  # it would recover again
+    remote.must("systemctl restart 'postgresql@*-main.service'")
     # What came after it is not gone: it is on the timeline that was left.
     remote.must(f"ringstand restore --confirm $(hostname) --to {later}")
     assert marks(remote)[-1] == "after"
