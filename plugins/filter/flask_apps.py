@@ -19,6 +19,7 @@ class FilterModule:
         return {
             "backup_databases": domain_errors(app_items.backup_databases),
             "backup_paths": domain_errors(app_items.backup_paths),
+            "certbot_certificates": domain_errors(app_items.certbot_certificates),
             "flask_apps_normalised": domain_errors(apps.normalise),
             "flask_apps_packages": domain_errors(app_items.flask_apps_packages),
             "gunicorn_apps": domain_errors(app_items.gunicorn_apps),

@@ -22,6 +22,7 @@ from .app_unit import activation_pattern, run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import SCHEMA, Progress, append_line, good_releases, utc
+from .links import point
 from .release_unit import release_unit
 from .systemd import journal_tail, systemctl
 
@@ -121,7 +122,7 @@ def activate(
     old, new = switch.live_slot(layout), switch.idle_slot(layout)
     with progress.phase("free the idle slot"):
         switch.wait_stopped(layout, new, settings.graceful_timeout_seconds)
-        switch.point(layout.slot_link(new), f"../releases/{release}")
+        point(layout.slot_link(new), f"../releases/{release}")
     with switch.rejected_on_error(layout, new, time.time()):
         with progress.phase("start"):
             switch.start(layout, new, settings.start_timeout_seconds)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .apps import POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
+from .apps import ACME, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
 from .errors import RingstandError
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
@@ -23,7 +23,7 @@ AUTO_WORKERS_MAX = 8
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"flask_app", "redis", "redis_password", "secret_key"}
+    | {"flask_app", "redis", "redis_password", "secret_key", "tls"}
 )
 
 
@@ -132,6 +132,15 @@ def backup_paths(apps: Any, overrides: Any = None) -> list[App]:
         {"name": app["name"], "paths": [f"/srv/{app['name']}/shared"]}
         for app in normalise(apps, overrides).values()
         if app["backup"]
+    ]
+
+
+def certbot_certificates(apps: Any, overrides: Any = None) -> list[App]:
+    """One certificate per app that takes it from an ACME directory, named like the app's site."""
+    return [
+        {"name": app["name"], "domains": app["domains"]}
+        for app in normalise(apps, overrides).values()
+        if app["tls"]["certificate"] == ACME
     ]
 
 

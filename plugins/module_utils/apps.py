@@ -25,6 +25,9 @@ REDIS_PORT_COUNT = 10000
 REDIS_PURPOSES = ("queue", "cache")
 REDIS_MAXMEMORY_MB = 64
 
+# Where the certificate that nginx shows comes from.
+ACME, SELF_SIGNED = TLS_CERTIFICATES = ("acme", "self_signed")
+
 REQUIRED = ("domains", "source", "wsgi")
 DEFAULTS: App = {
     "workers": "auto",
@@ -47,6 +50,7 @@ DEFAULTS: App = {
     "release_command": [],
     "health": {},
     "static": None,
+    "tls": {"certificate": ACME},
     "client_max_body_size_mb": 10,
     "keep_releases": 5,
     "backup": True,
@@ -158,6 +162,7 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
     app["database"] = _database(name, app)
     app["redis"] = _redis(name, app)
     app["release_command"] = as_list(app["release_command"])
+    app["tls"] = {**DEFAULTS["tls"], **app["tls"]}
     app["health"] = {**HEALTH_DEFAULTS, "host": app["domains"][0], **app["health"]}
     app["health"]["status"] = as_list(app["health"]["status"])
     return app

@@ -4,7 +4,7 @@
 
 A certificate's directory holds ``fullchain.pem`` and ``privkey.pem``, which lead through the one link ``current`` to
 a directory with both files. Whoever brings a real certificate changes that one link, so key and certificate always
-change together, or puts both files in place of the links. What is real is never changed here.
+change together, or puts both files in place of the links. What is real and usable is never changed here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import ipaddress
 import os
 import re
 import shutil
-import ssl
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from . import commands
+from . import commands, links, x509
 from .errors import RingstandError
 
 CHAIN, KEY, CURRENT = "fullchain.pem", "privkey.pem", "current"
@@ -82,11 +81,12 @@ def ensure(wanted: Wanted, days: int, check: bool = False) -> Certificate:
     chain, key = (os.path.join(wanted.directory, name) for name in (CHAIN, KEY))
     has_chain, has_key = os.path.exists(chain), os.path.exists(key)
     found = [path for path, exists in ((chain, has_chain), (key, has_key)) if exists]
-    if any(not _is_placeholder(wanted.directory, path) for path in found):
+    real = any(not _is_placeholder(wanted.directory, path) for path in found)
+    if real and not _leads_to_rubble(wanted.directory, chain, key):
         if not (has_chain and has_key):
             raise _failed(wanted, f"{KEY if has_chain else CHAIN} is missing beside {found[0]}, which is not ours")
         return read(chain, REAL)
-    if len(found) == 2:
+    if len(found) == 2 and not real:
         current = read(chain, PLACEHOLDER)
         if _still_good(current, wanted, key):
             return current
@@ -103,19 +103,8 @@ def ensure(wanted: Wanted, days: int, check: bool = False) -> Certificate:
 
 def read(path: str, state: str) -> Certificate:
     """Names and expiry of the first certificate in the file ``path``."""
-    argv = ["openssl", "x509", "-in", path, "-noout", "-enddate", "-ext", "subjectAltName"]
-    run = commands.run(argv)
-    if run.rc == 127:
-        raise RingstandError(f"Failed to read {path}: {run.stderr}; is the package openssl installed?")
-    expires, domains = None, []
-    for line in run.stdout.splitlines():
-        if line.startswith("notAfter="):
-            expires = ssl.cert_time_to_seconds(line.partition("=")[2])
-        elif line.startswith(" "):
-            domains = [item.strip().partition(":")[2] for item in line.split(",")]
-    if run.rc or expires is None:
-        return Certificate(UNREADABLE)
-    return Certificate(state, expires, domains)
+    found = x509.read(path)
+    return Certificate(state, found.expires, list(found.domains)) if found else Certificate(UNREADABLE)
 
 
 def _failed(wanted: Wanted, reason: str) -> RingstandError:
@@ -124,6 +113,16 @@ def _failed(wanted: Wanted, reason: str) -> RingstandError:
 
 def _is_placeholder(directory: str, path: str) -> bool:
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(directory), PREFIX))
+
+
+def _leads_to_rubble(directory: str, chain: str, key: str) -> bool:
+    """Whether both files are our links to what an ACME client has, and that cannot be used (any more).
+
+    nginx has to start nevertheless; whoever asks for certificates sees the placeholder and brings a real one again.
+    """
+    ours = all(links.target_of(path) == os.path.join(CURRENT, os.path.basename(path)) for path in (chain, key))
+    leads_away = os.path.isabs(links.target_of(os.path.join(directory, CURRENT)) or "")
+    return ours and leads_away and not x509.is_pair(chain, key)
 
 
 def _still_good(found: Certificate, wanted: Wanted, key: str) -> bool:
@@ -141,11 +140,10 @@ def _create(wanted: Wanted, days: int) -> None:
         os.chmod(os.path.join(folder, KEY), 0o600)
         os.chmod(os.path.join(folder, CHAIN), 0o644)
         for path in (os.path.join(folder, KEY), os.path.join(folder, CHAIN), folder):
-            _fsync(path)
-        _link(wanted.directory, CURRENT, os.path.basename(folder))
+            links.sync_dir(path)
+        links.point(os.path.join(wanted.directory, CURRENT), os.path.basename(folder))
         for name in (CHAIN, KEY):
-            _link(wanted.directory, name, os.path.join(CURRENT, name))
-        _fsync(wanted.directory)
+            links.point(os.path.join(wanted.directory, name), os.path.join(CURRENT, name))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -173,25 +171,3 @@ def _alternative_name(domain: str) -> str:
         return f"IP:{ipaddress.ip_address(domain)}"
     except ValueError:
         return f"DNS:{domain}"
-
-
-def _link(directory: str, name: str, target: str) -> None:
-    """Let ``name`` lead to ``target`` in one step."""
-    path = os.path.join(directory, name)
-    if os.path.islink(path) and os.readlink(path) == target:
-        return
-    temporary = f"{path}.{os.getpid()}"
-    os.symlink(target, temporary)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
-
-
-def _fsync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -128,6 +128,19 @@ def _covers_ports(outer: str, inner: str) -> bool:
     return all(any(low <= first and last <= high for low, high in _ranges(outer)) for first, last in _ranges(inner))
 
 
+def is_closed(firewall: Mapping[str, Any], port: int) -> bool:
+    """Whether an active ufw keeps everybody from a TCP port over IPv4. Rules are in order: the first one decides."""
+    if not firewall["active"]:
+        return False
+    for rule in firewall["rules"]:
+        matches = rule["protocol"] in (ANY, "tcp") and _covers_ports(rule["ports"], str(port))
+        if rule["family"] == 4 and matches and rule["action"] in ("allow", "limit"):
+            return False
+        if rule["family"] == 4 and matches and rule["from"] == ANY and not rule["narrowed"]:
+            return True
+    return bool(firewall["incoming"] != "allow")
+
+
 def _refuse_lock_out(
     wanted: Iterable[Mapping[str, str]], foreign: Iterable[Mapping[str, Any]], active: bool, ssh: list[int], client: str
 ) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 
 from .errors import RingstandError
 from .layout import SLOTS, Layout
-from .switch import live_release, release_of, sync_dir
+from .links import sync_dir
+from .switch import live_release, release_of
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,40}")
 

@@ -13,43 +13,20 @@ import contextlib
 import os
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator
 
 from .errors import RingstandError
 from .layout import SLOTS, Layout
 from .ledger import last_live
+from .links import point, sync_dir, target_of
 from .systemd import journal_tail, systemctl, unit_properties
 
 _QUEUE_POLL_SECONDS = 0.05
 
 
-def point(link: str, target: str) -> None:
-    """Make ``link`` a symbolic link to ``target``, atomically and durably."""
-    temporary = f"{link}.{uuid.uuid4().hex[:8]}"
-    os.symlink(target, temporary)
-    try:
-        os.rename(temporary, link)
-    except OSError:
-        os.unlink(temporary)
-        raise
-    sync_dir(os.path.dirname(link))
-
-
-def sync_dir(path: str) -> None:
-    """Make the entries of a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _link_target(link: str) -> str | None:
-    try:
-        return os.path.basename(os.readlink(link))
-    except OSError:
-        return None
+    target = target_of(link)
+    return None if target is None else os.path.basename(target)
 
 
 def live_slot(layout: Layout) -> str | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import calendar
+import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from .errors import RingstandError
 from .unit_times import Clocks, Moment, first_changed, worker_starts
 
 STARTED, STOPPED, RESTARTED, RELOADED = STATES = ("started", "stopped", "restarted", "reloaded")
+DROP_INS_DIR = "/etc/systemd/system"
 START, STOP, RESTART, RELOAD = "start", "stop", "restart", "reload"
 ENABLE, DISABLE, MASK, UNMASK, DAEMON_RELOAD = "enable", "disable", "mask", "unmask", "daemon-reload"
 _TYPES = "service|socket|timer|path|target|mount|automount|swap|slice|device|scope"
@@ -78,7 +80,7 @@ class Unit:
         self.main_pid = int(properties.get("MainPID") or 0)
         self.has_job = bool(properties.get("Job"))
         self.can_reload = properties.get("CanReload") == "yes"
-        self.need_daemon_reload = properties.get("NeedDaemonReload") == "yes"
+        self.need_daemon_reload = properties.get("NeedDaemonReload") == "yes" or _has_new_drop_in(properties)
 
     def __getitem__(self, name: str) -> str:
         return self._properties.get(name, "")
@@ -196,6 +198,24 @@ def parse_wanted(raw: Mapping[str, Any]) -> Wanted:
         restart_if_newer=tuple(raw.get("restart_if_newer") or ()),
         reload_replaces_workers=bool(raw.get("reload_replaces_workers")),
     )
+
+
+def _has_new_drop_in(properties: Mapping[str, str]) -> bool:
+    """Whether a drop-in file is not loaded.
+
+    NeedDaemonReload misses the first one, because systemd (252 at least) remembers which directories there were.
+    """
+    name = properties.get("Id", "")
+    if properties.get("LoadState") != "loaded" or not name:
+        return False
+    folders = {name, re.sub(r"@.+\.", "@.", name)}
+    found = {
+        os.path.basename(path)
+        for folder in folders
+        for path in glob.glob(os.path.join(DROP_INS_DIR, f"{glob.escape(folder)}.d", "*.conf"))
+        if os.path.realpath(path) != os.devnull
+    }
+    return not found <= {os.path.basename(path) for path in properties.get("DropInPaths", "").split()}
 
 
 def show(names: Sequence[str]) -> list[Unit]:

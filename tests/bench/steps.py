@@ -130,6 +130,7 @@ class Place:
         self.variables: dict[str, Any] = {"flask_apps": {"shop": {
             "domains": [NAME], "source": {"path": str(self.source)}, "wsgi": "shop:create_app()",
             "static": {"url": "/static/", "dir": "shop/static"}, "health": {"path": "/health/ready"},
+            "tls": {"certificate": "self_signed"},
         }}}
         return self
 

@@ -20,6 +20,7 @@ LEAST = {
 MOST = {
     **LEAST,
     "domains": ["blog.example.com"],
+    "tls": {"certificate": "self_signed"},
     "workers": 3,
     "environment": {"MAIL_PORT": 587},
     "database": {"name": "blog_production", "extensions": ["citext"]},
@@ -37,6 +38,7 @@ MOST = {
 APPS = {"shop": LEAST, "blog": MOST, "a" * 31: {**LEAST, "domains": ["a.example.com"], "database": False}}
 SECRETS = {name: {"secret_key": "Zq7-wr2_Xp9-m4K", "redis_password": "Zq7-wr2_Xp9-m4K"} for name in APPS}
 DERIVED: dict[str, Any] = {
+    "certbot_certificates": app_items.certbot_certificates(APPS),
     "gunicorn_apps": app_items.gunicorn_apps(APPS, SECRETS, 4, 8192),
     "nginx_sites": app_items.nginx_sites(APPS),
     "postgresql_databases": app_items.postgresql_databases(APPS),

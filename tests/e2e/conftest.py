@@ -112,6 +112,7 @@ def variables(planted: dict[str, str]) -> dict[str, Any]:
         "database": {"extensions": ["citext"]},
         "static": {"url": "/static/", "dir": "shop/static"},
         "health": {"path": "/health/ready", "probation_seconds": 1},
+        "tls": {"certificate": "self_signed"},
         "secret_key": planted["secret_key"],
         "redis_password": planted["redis_password"],
         "environment": {"MAIL_PASSWORD": Unsafe(planted["MAIL_PASSWORD"])},

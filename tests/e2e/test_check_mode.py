@@ -91,6 +91,7 @@ def write_changed_inventory(site: Site) -> str:
                 redis={"queue": {}, "cache": {"maxmemory_mb": 96}})
     shop["environment"] = {**shop["environment"], "REGION": "north"}
     values["flask_apps"]["blog"] = {"domains": ["blog.example.com"], "wsgi": "shop:create_app()",
+                                    "tls": {"certificate": "self_signed"},
                                     "source": {"path": str(CHECKOUT / "examples" / "shop")},
                                     "redis": {"queue": {}}, "database": {"extensions": ["pg_trgm"]}}
     values.update(

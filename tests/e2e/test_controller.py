@@ -167,6 +167,7 @@ def inventory(address: str) -> dict:
             "flask_apps": {"shop": {
                 "domains": [NAME], "source": {"path": f"{examples}/shop"}, "wsgi": "shop:create_app()",
                 "static": {"url": "/static/", "dir": "shop/static"}, "health": {"path": "/health/ready"},
+                "tls": {"certificate": "self_signed"},
             }},
         },
     }}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ..apps import TLS_CERTIFICATES
 from .schema import Field
 
 TEXT = Field((str,))
@@ -62,6 +63,7 @@ APP_FIELDS = {
         },
     ),
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),
+    "tls": Field((dict,), options={"certificate": Field((str,), choices=TLS_CERTIFICATES)}),
     "client_max_body_size_mb": _number(1, 102_400),
     "keep_releases": _number(2, 100),
     "apt_packages": TEXTS,

@@ -15,6 +15,12 @@ from .problems import Problems, join
 # Let's Encrypt: at most 100 names in a certificate.
 MAX_DOMAINS = 100
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# Let's Encrypt's certificates and its staging ones.
+PUBLIC_DIRECTORY = re.compile(r"https://[a-z0-9.-]+\.letsencrypt\.org(/|$)")
+# RFC 6761, RFC 6762, and what ICANN keeps for private use.
+PRIVATE_TLDS = ("localhost", "test", "invalid", "example", "local", "internal")
+# RFC 6761, 6.5: kept for documentation, as in the example inventory.
+DOCUMENTATION_DOMAIN = re.compile(r"(^|\.)example\.(com|net|org)$")
 # The two standards of international domain names (2003, which Python has, and 2008) differ in these.
 IDNA_DEVIATIONS = "ßς\u200c\u200d"
 
@@ -83,6 +89,26 @@ def check_domains(domains: list[Any], path: str, problems: Problems) -> None:
         )
     for position, domain in enumerate(domains):
         check_domain(domain, join(path, position), problems)
+
+
+def check_certifiable(sites: list[tuple[str, Any]], directory_url: Any, problems: Problems) -> None:
+    """``sites`` are pairs of a path and domains that an authority shall certify: a public one must be able to.
+
+    ``directory_url`` is the authority's; None stands for the default, which is public.
+    """
+    if directory_url is not None and not PUBLIC_DIRECTORY.match(str(directory_url)):
+        return
+    for path, domains in sites:
+        for position, domain in enumerate(domains if isinstance(domains, list) else []):
+            if not isinstance(domain, str) or _fault(domain):
+                continue
+            here, last = join(path, position), domain.lower().rpartition(".")[2]
+            if "." not in domain or last in PRIVATE_TLDS:
+                remedy = "Set the app's tls: {certificate: self_signed}, or certbot_directory_url to one of your own"
+                problems.add(here, "no public certificate authority certifies this name", remedy, domain)
+            elif DOCUMENTATION_DOMAIN.search(domain.lower()):
+                rule = "this name is reserved for documentation; no public certificate authority certifies it"
+                problems.note(here, rule, "Replace it, or set the app's tls: {certificate: self_signed}", domain)
 
 
 def check_unique_domains(sites: list[tuple[str, Any]], problems: Problems) -> None:

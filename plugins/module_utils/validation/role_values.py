@@ -17,6 +17,9 @@ from .sources import check_absolute_path
 
 Checker = Callable[[str, Any, Problems], None]
 
+# RFC 8555, 6.1: HTTPS only.
+DIRECTORY_URL = re.compile(r"https://[^\s/@]+(/[^\s@]*)?")
+EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?")
 
 
@@ -91,6 +94,15 @@ VALUES: dict[str, dict[str, Checker]] = {
         "backup_key_escrow_dir": absolute_path,
         "backup_postgresql_version": _VERSION,
         "backup_retention_full_count": number(1, 100),
+    },
+    "certbot": {
+        "certbot_ca_bundle_path": absolute_path,
+        "certbot_certificates_dir": absolute_path,
+        "certbot_directory_url": text_like(
+            DIRECTORY_URL, "this is not the URL of an ACME directory", "Write one that begins with https://"
+        ),
+        "certbot_email": text_like(EMAIL, "this is not an e-mail address", "Write one such as ops@example.com"),
+        "certbot_webroot_dir": absolute_path,
     },
     "gunicorn": {
         "gunicorn_backlog": number(16, 65535),

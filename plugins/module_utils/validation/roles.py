@@ -75,6 +75,17 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
             check_secret(user.get("password"), join(user_path, "password"), problems)
 
 
+def _check_certbot_certificates(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    _check_unique_names(variable, value, problems)
+    for path, item in _items(variable, value):
+        check_item_name(item.get("name"), join(path, "name"), problems)
+        if not item.get("domains"):
+            problems.add(join(path, "domains"), "a certificate is for at least one domain", "Add it")
+        check_domains(item.get("domains") or [], join(path, "domains"), problems)
+        if item.get("dir") is not None:
+            check_absolute_path(item["dir"], join(path, "dir"), problems)
+
+
 def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
     _check_unique_names(variable, value, problems)
     items = list(_items(variable, value))
@@ -119,6 +130,7 @@ def _memory(facts: Facts) -> int | None:
 
 CHECKERS: dict[str, dict[str, Checker]] = {
     "backup": {"backup_databases": _check_backup_databases, "backup_paths": _check_backup_paths},
+    "certbot": {"certbot_certificates": _check_certbot_certificates},
     "gunicorn": {"gunicorn_apps": _check_gunicorn_apps},
     "nginx": {"nginx_sites": _check_nginx_sites},
     "postgresql": {

@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..apps import deep_merge
+from ..apps import ACME, deep_merge
 from .app import check_app
-from .domains import check_unique_domains
+from .domains import check_certifiable, check_unique_domains
 from .machine import check_connections, check_memory, check_ports, redis_of
 from .problems import Problem, Problems, join, nearest
 from .roles import check_values, site_variables
@@ -19,7 +19,7 @@ from .variables import check_variable_names
 SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
 # What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
 DERIVED_VARIABLES = frozenset(
-    {"backup_databases", "backup_paths"}
+    {"backup_databases", "backup_paths", "certbot_certificates"}
     | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
     | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
 )
@@ -58,8 +58,11 @@ def _check_overrides(apps: Mapping[str, Any], overrides: Any, problems: Problems
     return {name: value for name, value in overrides.items() if name in apps and isinstance(value, dict)}
 
 
-def _check_apps(apps: Mapping[str, Any], overrides: Any, facts: Mapping[str, Any], max_connections: Any) -> Problems:
+def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Mapping[str, Any]) -> Problems:
     problems, inner = Problems(), Problems()
+    overrides = variables.get("flask_app_overrides") or {}
+    settings = variables.get("postgresql_settings")
+    max_connections = settings.get("max_connections") if isinstance(settings, dict) else None
     overrides = _check_overrides(apps, overrides, problems)
     merged = {
         name: deep_merge(app, overrides.get(name, {})) if isinstance(app, dict) else app for name, app in apps.items()
@@ -67,6 +70,7 @@ def _check_apps(apps: Mapping[str, Any], overrides: Any, facts: Mapping[str, Any
     for name, app in merged.items():
         check_app(name, app, inner)
     described = {name: app for name, app in merged.items() if isinstance(app, dict)}
+    check_certifiable(_acme_domains(described), variables.get("certbot_directory_url"), inner)
     check_unique_domains([(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()], inner)
     _check_unique_databases(described, inner)
     _note_uncovered(described, inner)
@@ -86,6 +90,15 @@ def _note_uncovered(apps: Mapping[str, Any], problems: Problems) -> None:
         if app.get("database_url"):
             rule = "the backups of this host do not cover a database elsewhere"
             problems.note(f"flask_apps.{name}.database_url", rule, "Back it up where it is")
+
+
+def _acme_domains(apps: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for name, app in apps.items():
+        tls = app.get("tls")
+        if not isinstance(tls, dict) or tls.get("certificate") in (None, ACME):
+            found.append((f"flask_apps.{name}.domains", app.get("domains")))
+    return found
 
 
 def _check_unique_databases(apps: Mapping[str, Any], problems: Problems) -> None:
@@ -125,9 +138,8 @@ def check_site(
     for name in (name for name in ARCHIVE_SETTINGS if name in settings):
         rule = "the role backup sets this itself, because backups need it"
         problems.add(join("postgresql_settings", name), rule, ARCHIVE_SETTINGS[name], settings[name])
-    max_connections = settings.get("max_connections")
     apps = {str(name): app for name, app in apps.items()}
-    found = _check_apps(apps, variables.get("flask_app_overrides") or {}, facts, max_connections)
+    found = _check_apps(apps, variables, facts)
     problems.errors += found.errors
     problems.notes += found.notes
     return problems

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from .problems import Problems
 
 # Our roles' prefixes and what people write in their place.
-PREFIXES = ("backup_", "cli_", "flask", "gunicorn_", "host_", "nginx_", "postgres", "pg_", "redis_", "ringstand_")
+PREFIXES = (
+    *("backup_", "certbot_", "cli_", "flask", "gunicorn_", "host_", "nginx_", "postgres", "pg_", "redis_"),
+    "ringstand_",
+)
 # Other roles have variables with these prefixes too, so only a near miss of one of ours is an error.
 SIMILARITY = 0.85
 # Understood by the playbooks themselves.

@@ -1,12 +1,13 @@
 """Placeholders as openssl really makes them, in every state that a directory can be in."""
 
 import os
+import shutil
 import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import certificates
+from ansible_collections.ringstand.flask.plugins.module_utils import certificates, links
 from ansible_collections.ringstand.flask.plugins.module_utils.certificates import PLACEHOLDER, REAL, UNREADABLE, Wanted
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
@@ -139,6 +140,41 @@ def test_half_of_a_real_pair_is_not_completed(wanted: Wanted, missing: str) -> N
     Path(wanted.directory, missing).unlink()
     with pytest.raises(RingstandError, match=f"placeholder certificate for shop: {missing} is missing beside"):
         certificates.ensure(wanted, days=3650)
+
+
+def linked(wanted: Wanted, tmp_path: Path) -> Path:
+    """A certificate of certbot's that is in use, with the placeholder from before beside it."""
+    certificates.ensure(wanted, days=3650)
+    live = tmp_path / "live" / "shop"
+    real_certificate(live)
+    links.point(f"{wanted.directory}/current", str(live))
+    return live
+
+
+def test_a_certificate_of_certbots_stays_in_use(wanted: Wanted, tmp_path: Path) -> None:
+    live = linked(wanted, tmp_path)
+    assert certificates.ensure(wanted, days=3650).state == REAL
+    assert os.readlink(f"{wanted.directory}/current") == str(live)
+
+
+@pytest.mark.parametrize("damage", ["gone", "no key", "no chain", "empty", "another key"])
+def test_a_link_to_rubble_leads_to_a_placeholder_again(wanted: Wanted, tmp_path: Path, damage: str) -> None:
+    live = linked(wanted, tmp_path)
+    if damage == "gone":
+        shutil.rmtree(live)
+    elif damage in ("no key", "no chain"):
+        (live / ("privkey.pem" if damage == "no key" else "fullchain.pem")).unlink()
+    elif damage == "empty":
+        (live / "fullchain.pem").write_text("")
+    else:
+        real_certificate(tmp_path / "other")
+        os.replace(tmp_path / "other/privkey.pem", live / "privkey.pem")
+    left = sorted(path.name for path in live.glob("*"))
+    assert certificates.ensure(wanted, days=3650, check=True).created
+    made = certificates.ensure(wanted, days=3650)
+    assert (made.state, made.created) == (PLACEHOLDER, True)
+    served(wanted)
+    assert sorted(path.name for path in live.glob("*")) == left, "certbot's own files are not touched"
 
 
 @pytest.mark.parametrize(

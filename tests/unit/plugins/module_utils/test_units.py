@@ -94,6 +94,21 @@ def test_file_actions(wanted: dict, shown: dict, actions: list) -> None:
     assert units.file_actions(one, units.Unit({**RUNNING, **shown})) == actions
 
 
+def test_a_drop_in_that_is_not_loaded_leads_to_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "DROP_INS_DIR", str(tmp_path))
+    one = units.parse_wanted({"name": "x@a"})
+    shown = {**RUNNING, "Id": "x@a.service", "DropInPaths": "/usr/lib/systemd/system/x@.service.d/vendor.conf"}
+    for folder, name in (("x@a.service.d", "one.conf"), ("x@.service.d", "all.conf"), ("y.service.d", "other.conf")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).touch()
+    (tmp_path / "x@a.service.d/masked.conf").symlink_to("/dev/null")
+    assert units.file_actions(one, units.Unit(shown)) == ["daemon-reload"]
+    shown["DropInPaths"] += f" {tmp_path}/x@a.service.d/one.conf"
+    assert units.file_actions(one, units.Unit(shown)) == ["daemon-reload"]
+    shown["DropInPaths"] += f" {tmp_path}/x@.service.d/all.conf"
+    assert units.file_actions(one, units.Unit(shown)) == []
+
+
 @pytest.mark.parametrize(
     "wanted, shown, reason",
     [

@@ -57,6 +57,11 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (without("wsgi"), "flask_apps.shop.wsgi", ["required"]),
     (app(worker=2), "flask_apps.shop.worker", ["not known", "Did you mean 'workers'?"]),
     (app(health={"pth": "/"}), "flask_apps.shop.health.pth", ["Did you mean 'path'?"]),
+    # certificates
+    (app(tls={"certificate": "lets_encrypt"}), "flask_apps.shop.tls.certificate", ["acme or self_signed"]),
+    (app(tls="acme"), "flask_apps.shop.tls", ["a dictionary"]),
+    (app(domains=["shop.localhost"]), "flask_apps.shop.domains[0]", ["no public certificate authority", "self_signed"]),
+    (app(domains=["a.de", "intranet"]), "flask_apps.shop.domains[1]", ["no public certificate authority"]),
     # names of apps
     (named("my shop"), "flask_apps.my shop", ['"my shop"', "31 characters", "Rename"]),
     (named(".."), "flask_apps...", ['".."', "Rename"]),
@@ -240,6 +245,25 @@ def test_passwords_that_must_work_verbatim(key: str, value: str) -> None:
     assert check(app(**{key: value})).errors == []
 
 
+@pytest.mark.parametrize(
+    ("directory_url", "refused"),
+    [
+        (None, True),
+        ("https://acme-staging-v02.api.letsencrypt.org/directory", True),
+        ("https://ca.internal:9000/acme/acme/directory", False),
+    ],
+)
+def test_an_authority_of_ones_own_certifies_private_names(directory_url: str | None, refused: bool) -> None:
+    variables = {"flask_apps": app(domains=["shop.internal"]), "certbot_directory_url": directory_url}
+    assert bool(check_site(variables, variables, KNOWN, {}).errors) == refused
+
+
+def test_names_for_documentation_are_noted() -> None:
+    notes = check(app(domains=["shop.example.com"])).notes
+    assert ["reserved for documentation" in str(note) for note in notes] == [True]
+    assert check(app(domains=["shop.example.com"], tls={"certificate": "self_signed"})).notes == []
+
+
 GOOD_APPS: list[dict[str, Any]] = [
     app(),
     app(secret_key="!leading exclamation mark"),
@@ -256,7 +280,8 @@ GOOD_APPS: list[dict[str, Any]] = [
     app(release_command=["flask a", "flask b\n"]),
     app(health={"path": "/up/?full=1", "status": [200, 204], "host": "intern.example.com", "json": {"ok": True}}),
     app(wsgi="acme.shop.wsgi:create_app(config='production')"),
-    app(domains=["xn--bcher-kva.example", "localhost", "Upper.Example"]),
+    app(domains=["xn--bcher-kva.example", "localhost", "Upper.Example"], tls={"certificate": "self_signed"}),
+    app(domains=["xn--bcher-kva.de", "shop.example.com"], tls={}),
     app(memory_mb=None, static=None, health=None),
     two(),
     {},
@@ -269,9 +294,9 @@ def test_good_input(apps: dict[str, Any]) -> None:
 
 
 def test_an_international_domain_is_accepted_with_a_note() -> None:
-    problems = check(app(domains=["bücher.example"]))
+    problems = check(app(domains=["bücher.de"]))
     assert problems.errors == []
-    assert "xn--bcher-kva.example" in str(problems.notes[0])
+    assert "xn--bcher-kva.de" in str(problems.notes[0])
 
 
 def test_all_problems_are_in_one_message() -> None:
