@@ -1,0 +1,66 @@
+"""uv is installed by the distribution's pip, from the configured index and with its hash; a tiny wheel stands in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import uv
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+METADATA = "Metadata-Version: 2.1\nName: uv\nVersion: 1.0\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+FILES = {
+    "uv-1.0.data/scripts/uv": "#!python\nprint('uv 1.0')\n",
+    "uv-1.0.dist-info/METADATA": METADATA,
+    "uv-1.0.dist-info/WHEEL": WHEEL,
+}
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the wheel, which the configuration names instead of an index."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)  # this machine's; they would win over the configuration
+    wheel = tmp_path / "uv-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in FILES.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100755 << 16  # pip installs what is executable as such
+            archive.writestr(entry, text)
+        archive.writestr("uv-1.0.dist-info/RECORD", "".join(f"{name},,\n" for name in FILES))
+    (tmp_path / "pip.conf").write_text(f"[global]\nno-index = true\nfind-links = {tmp_path}\n")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (tmp_path / "uv.txt").write_text(f"uv==1.0 --hash=sha256:{digest}\n")
+    return tmp_path
+
+
+def install(index: Path) -> str:
+    uv.install(str(index / "uv"), str(index / "uv.txt"), str(index / "pip.conf"))
+    return subprocess.run([index / "uv/bin/uv"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_it_runs_and_a_second_time_mends_it(index: Path) -> None:
+    assert install(index) == "uv 1.0"
+    (index / "uv/bin/python").unlink()
+    (index / "uv/bin/uv").write_text("broken")
+    (index / "uv/lib").rename(index / "gone")
+    assert install(index) == "uv 1.0"
+
+
+def test_without_the_distributions_wheel_pip_is_unpacked(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uv, "pip_wheel", lambda: "")
+    assert install(index) == "uv 1.0"
+    assert (index / "uv/bin/pip").exists()
+
+
+def test_another_hash_is_refused(index: Path) -> None:
+    (index / "uv.txt").write_text(f"uv==1.0 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(RingstandError, match="Failed to install uv: ") as caught:
+        install(index)
+    assert "HASHES" in caught.value.details["output"]
+    assert not (index / "uv/bin/uv").exists()
