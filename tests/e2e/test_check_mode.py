@@ -125,8 +125,9 @@ def changes(run: Run) -> dict[str, set[str]]:
 def objects(result: dict) -> set[str]:
     item = result.get("_ansible_item_label") or result.get("item") or ""
     named = {str(item.get("name", item)) if isinstance(item, dict) else str(item)}
-    acted = {name: unit["actions"] for name, unit in result.get("units", {}).items() if unit["actions"]}
-    return {*result.get("changed_paths", ()), *(f"{name}: {' '.join(acted[name])}" for name in acted)} or named
+    units = {name: unit["actions"] for name, unit in result.get("units", {}).items()}
+    acted = {f"{name}: {' '.join(actions)}" for name, actions in units.items() if actions}
+    return {*result.get("changed_paths", ()), *result.get("actions", ()), *acted} or named
 
 
 @dataclass
