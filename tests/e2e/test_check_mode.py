@@ -78,6 +78,7 @@ rm /etc/tmpfiles.d/ringstand-shop.conf /run/shop/live.sock
 CLEAN_UP = """
 systemctl disable --now redis-server@blog-queue
 rm -rf /etc/redis/redis-blog* /etc/nginx/ringstand/sites/blog.conf /etc/ringstand/apps/blog.json /srv/blog
+rm -rf /var/cache/ringstand/blog /var/lib/ringstand/blog
 rm -rf /etc/systemd/system/ringstand-blog* /etc/tmpfiles.d/ringstand-blog.conf /etc/ringstand/*/blog.* /run/blog
 runuser -u postgres -- dropdb blog; runuser -u postgres -- dropuser blog; userdel blog
 """
@@ -88,7 +89,7 @@ def write_changed_inventory(site: Site) -> str:
     values = variables(site.planted)
     shop = values["flask_apps"]["shop"]
     shop.update(workers=3, memory_mb=900, domains=[*shop["domains"], "www.shop.example.com"],
-                redis={"queue": {}, "cache": {"maxmemory_mb": 96}})
+                redis={"queue": {"maxmemory_mb": 96}, "cache": {}})
     shop["environment"] = {**shop["environment"], "REGION": "north"}
     values["flask_apps"]["blog"] = {"domains": ["blog.example.com"], "wsgi": "shop:create_app()",
                                     "tls": {"certificate": "self_signed"},
@@ -156,6 +157,7 @@ def test_the_forecast_comes_true(forecast):
 
 @pytest.mark.parametrize("thing", [
     "nginx.service: reload", "redis-server@shop-cache.service: start", "redis-server@blog-queue.service: enable start",
+    "redis-server@shop-queue.service: restart", "refuse everything else", "allow 8443/tcp from 192.0.2.0/24",
     "systemd-journald.service: restart", "systemd-sysctl.service: restart", "/etc/ringstand/environment/shop.env",
     "ringstand-boot.service: restart", "/etc/nginx/ringstand/sites/old.conf", "/etc/localtime", "blog",
 ])
