@@ -203,6 +203,9 @@ def _ensure_cluster(wanted: Wanted, cluster: Cluster, stanza: Stanza, state: dic
             raise
         information = pgbackrest.Information(False)
     state["backups"] = len(information.good)
+    if check and not cluster.running:
+        state["warnings"].append(f"The cluster {cluster} does not run: what archiving needs cannot be foreseen")
+        return
     created = not information.exists
     if created:
         state["changes"].append(f"stanza {stanza.name}")

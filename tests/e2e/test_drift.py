@@ -109,6 +109,7 @@ DRIFTS = {
     "app: listener": Drift("systemctl stop ringstand-shop@" + SLOT + ".socket",
                            "systemctl list-units --plain --no-legend --state=active 'ringstand-shop@*.socket' | wc -l"),
     "app: live.sock": Drift("rm /run/shop/live.sock", "test -S /run/shop/live.sock && echo there"),
+    "cron: edited": Drift("sed -i 's/--if-due//' /etc/cron.d/ringstand-backup", "cat /etc/cron.d/ringstand-backup"),
     "app: slot": Drift("rm /srv/shop/slots/" + SLOT, "ls /srv/shop/live/manifest.json"),
 }
 # Altered when all others have been looked at: some of those ask the server.
