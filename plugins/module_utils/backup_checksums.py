@@ -50,21 +50,23 @@ class Comparison:
         return {**new, **{path: known[path] for path in bad if path in known}}
 
 
-def load(path: str) -> dict[str, str]:
-    """The recorded sums; none when there is no record yet."""
+def load(path: str, repository: str) -> dict[str, str]:
+    """The recorded sums; none when there is no record of this repository yet."""
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
-        return dict(data["files"]) if data.get("schema") == SCHEMA else {}
+        ours = (data["schema"], data["repository"]) == (SCHEMA, repository)
+        return dict(data["files"]) if ours else {}
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RingstandError(f"Failed to read {path}: {error}. Remove it: the next run makes it anew") from error
 
 
-def save(path: str, files: Mapping[str, str]) -> None:
+def save(path: str, repository: str, files: Mapping[str, str]) -> None:
     """Write the record durably."""
-    write_durably(path, json.dumps({"schema": SCHEMA, "files": files}, sort_keys=True), mode=0o600)
+    record = {"schema": SCHEMA, "repository": repository, "files": files}
+    write_durably(path, json.dumps(record, sort_keys=True), mode=0o600)
 
 
 def compare(repository: str, known: Mapping[str, str], information: Information) -> Comparison:

@@ -39,6 +39,10 @@ def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[
     last["verify"] = backup_status.finished_at(status, "verify")
     backups = pgbackrest.information(settings.stanza).backups
     last["postgresql"] = float(backups[-1].finished) if backups else None
+    for part in ("postgresql", "dumps", "files"):
+        damaged = part == "postgresql" and backups and backups[-1].error
+        if backup_status.failed(status, part) and not damaged:
+            last[part] = None
     full = [float(backup.finished) for backup in backups if backup.kind == "full"]
     return last, max(full, default=None)
 
@@ -164,7 +168,7 @@ class _Runner:
         return problems
 
     def _verify_repository(self, details: dict[str, Any]) -> list[Problem]:
-        stanza, known = self._settings.stanza, backup_checksums.load(CHECKSUMS_PATH)
+        stanza, known = self._settings.stanza, backup_checksums.load(CHECKSUMS_PATH, self._settings.stanza.repository)
         information = pgbackrest.information(stanza)
         if not information.exists:
             return [Problem("verify", "", f"the repository has no backups of {stanza.name!r}: {information.message}")]
@@ -172,7 +176,7 @@ class _Runner:
         problems = compared.problems + backup_checksums.gaps(compared.files, information, self._segments_per_log())
         judged = pgbackrest.verify(stanza)
         details["pgbackrest_verify"] = "not in this version" if judged is None else "done"
-        backup_checksums.save(CHECKSUMS_PATH, compared.trusted(known, judged or []))
+        backup_checksums.save(CHECKSUMS_PATH, stanza.repository, compared.trusted(known, judged or []))
         # What the sums have found, verify finds again under the names of the files inside.
         named = {problem.file for problem in problems}
         news = [

@@ -81,6 +81,11 @@ def finished_at(status: Mapping[str, Any], part: str) -> float | None:
     return seconds(((status.get("parts") or {}).get(part) or {}).get("finished"))
 
 
+def failed(status: Mapping[str, Any], part: str) -> bool:
+    """Whether the last run of a part went wrong."""
+    return ((status.get("parts") or {}).get(part) or {}).get("result") == "failed"
+
+
 def exit_code(problems: Iterable[Mapping[str, Any]]) -> int:
     """0 without a problem, 3 when something is damaged, else 1."""
     found = [bool(problem.get("corruption")) for problem in problems]

@@ -196,7 +196,7 @@ def page_problems(stanza: Stanza, backup: Backup) -> list[Problem]:
 # "invalid result 17-1/0000000100000000/00000001….zst: [29] raised from local-1 protocol: zst error …"
 _NAMED = re.compile(r"\b(invalid (?:checksum|size|result)|file missing)\s+'?([^\s':]+)")
 _COUNTED = re.compile(r"\b(missing|checksum invalid|size invalid|other): (\d+)")
-_NAMED_BACKUP = re.compile(r"\bbackup: (\S+), status: (\S+?),")
+_NAMED_BACKUP = re.compile(r"\bbackup: (\S+), status: ([^,]+)")
 
 
 def parse_verify(text: str) -> list[Problem]:

@@ -93,7 +93,8 @@ def test_the_key_is_on_the_controller_and_nowhere_else(host):
     assert (escrow / f"{name}.key.txt").stat().st_mode & 0o777 == 0o600
     assert escrow.stat().st_mode & 0o777 == 0o700
     assert (escrow / ".gitignore").read_text() == "*\n"
-    assert host.run("journalctl --no-pager -q | grep -cF %s", key.strip()).stdout.strip() == "0"
+    # The pattern comes from the file: sudo writes arguments to the journal.
+    assert host.run("journalctl --no-pager -q | grep -cFf /etc/ringstand/backup/key").stdout.strip() == "0"
 
 
 def test_roles_and_their_passwords_are_kept_too(host):
@@ -102,15 +103,15 @@ def test_roles_and_their_passwords_are_kept_too(host):
 
 
 def test_wal_is_archived_within_seconds(host):
-    before = sql(host, "SELECT archived_count FROM pg_stat_archiver")
-    sql(host, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())")
-    segment = sql(host, "SELECT pg_walfile_name(pg_switch_wal())")
+    sql(host, "CREATE TABLE IF NOT EXISTS visits (at timestamptz)")
+    # Of the insertion, not of the switch: when the timeout was quicker, that one names the next, empty segment.
+    segment = sql(host, "INSERT INTO visits VALUES (now()) RETURNING pg_walfile_name(pg_current_wal_insert_lsn())")
+    sql(host, "SELECT pg_switch_wal()")
 
     def archived():
         return host.run("find %s/pgbackrest/archive -name %s | grep -q .", DIR, f"{segment}-*").rc == 0
 
     wait_until(archived, 30, f"{segment} in the repository")
-    assert sql(host, "SELECT archived_count FROM pg_stat_archiver") > before or int(before) > 8
     assert sql(host, "SHOW archive_timeout") == "30s"
 
 
