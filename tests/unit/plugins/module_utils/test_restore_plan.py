@@ -7,9 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import restore_plan, restore_state
+from ansible_collections.ringstand.flask.plugins.module_utils import restore_plan, restore_run, restore_state
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import KEY_CONFIG_PATH, parse_information
+from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import Cluster
 from ansible_collections.ringstand.flask.plugins.module_utils.restore_state import State
 
 UNREADABLE = """[{"archive":[],"backup":[],"cipher":"aes-256-cbc","db":[],"name":"main","repo":[{"key":1,"status":
@@ -77,3 +78,17 @@ def test_the_wrong_key_is_named() -> None:
     with pytest.raises(RingstandError, match="unable to load info file") as caught:
         parse_information(UNREADABLE, "main")
     assert KEY_CONFIG_PATH in caught.value.message and "\n" not in caught.value.message
+
+
+def test_a_standby_has_one_signal_file_and_forgets_only_its_target(tmp_path: Path) -> None:
+    cluster = Cluster("17", "main", 5432, False, "postgres", str(tmp_path))
+    (tmp_path / "recovery.signal").touch()
+    (tmp_path / "postgresql.auto.conf").write_text(
+        "work_mem = '5MB'\nrestore_command = 'x recovery_target_time y'\n"
+        "recovery_target_time = '2026-11-21 12:00:00+00'\nrecovery_target_timeline = '3'\n", encoding="utf-8"
+    )
+    restore_run._stand_by(cluster)
+    restore_run._forget_target(cluster)
+    assert sorted(path.name for path in tmp_path.glob("*.signal")) == ["standby.signal"]
+    left = (tmp_path / "postgresql.auto.conf").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" = ")[0] for line in left] == ["work_mem", "restore_command", "recovery_target_timeline"]
