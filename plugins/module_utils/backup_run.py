@@ -22,6 +22,7 @@ from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
 from .errors import RingstandError
 
 CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
+FILES_RECORD_PATH = os.path.join(STATE_DIR, "files.json")
 # Kept free beside what a backup needs: it shares its disk with the database more often than not.
 RESERVE_BYTES = 256 * 1024 * 1024
 RESERVE_SHARE = 0.02
@@ -205,7 +206,20 @@ class _Runner:
         return backup_dumps.verify(self._settings, newest.values())
 
     def _verify_files(self, _details: dict[str, Any]) -> list[Problem]:
-        return restic.check(self._settings.repository)
+        repository = self._settings.repository
+        known = backup_checksums.load(FILES_RECORD_PATH, repository.directory)
+        judged = restic.check(repository)
+        problems = restic.differing(known, repository, not judged)
+        # What is gone stays recorded, so that every run reports it.
+        record = {**restic.recorded(repository), **{item.file: known[item.file] for item in problems}}
+        backup_checksums.save(FILES_RECORD_PATH, repository.directory, record)
+        # That restic finds the repository at fault says nothing more once a file of it has been named.
+        return problems + [item for item in judged if item.file != repository.directory or not problems]
+
+    def _forget_files(self, days: int) -> None:
+        repository = self._settings.repository
+        restic.forget(repository, days)
+        backup_checksums.save(FILES_RECORD_PATH, repository.directory, restic.recorded(repository))
 
     def prune(self, parts: Sequence[str]) -> None:
         """Remove what is older than the retention, of those parts whose new backup is there and verified."""
@@ -215,7 +229,7 @@ class _Runner:
         for part, remove in (
             ("postgresql", lambda: pgbackrest.expire(settings.stanza)),
             ("dumps", lambda: self._prune_dumps(retention.dump_days)),
-            ("files", lambda: restic.forget(settings.repository, retention.files_days)),
+            ("files", lambda: self._forget_files(retention.files_days)),
         ):
             if part not in parts or self.parts[part]["result"] != "ok":
                 continue

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .backup_problems import Problem
@@ -126,6 +126,30 @@ def damaged(repository: Repository) -> list[Problem]:
                 if re.fullmatch(r"[0-9a-f]{64}", name) and file_sha256(path) != name:
                     found.append(Problem("verify", path, "the file is damaged: its SHA-256 is not its name", True))
     return found
+
+
+def recorded(repository: Repository) -> dict[str, str]:
+    """What is there now and must stay until the next :func:`forget`, as paths with the sum of ``config``."""
+    found = {}
+    for part in ("index", "snapshots"):
+        folder = os.path.join(repository.directory, part)
+        found.update({os.path.join(folder, name): "" for name in (os.listdir(folder) if os.path.isdir(folder) else [])})
+    config = os.path.join(repository.directory, "config")
+    return {**found, **({config: file_sha256(config)} if os.path.exists(config) else {})}
+
+
+def differing(known: Mapping[str, str], repository: Repository, consistent: bool) -> list[Problem]:
+    """What of ``known`` is gone or changed: restic does not miss a snapshot, nor name a lost index or its config.
+
+    An index that is gone from a ``consistent`` repository was written anew, by restic itself.
+    """
+    now, problems = recorded(repository), []
+    for path, digest in sorted(known.items()):
+        if path not in now and not (consistent and "/index/" in path):
+            problems.append(Problem("verify", path, "the file is missing", True))
+        elif now.get(path, digest) != digest:
+            problems.append(Problem("verify", path, "the file is not what it was when it was verified", True))
+    return problems
 
 
 def check(repository: Repository) -> list[Problem]:

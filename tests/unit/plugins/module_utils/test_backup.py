@@ -339,3 +339,21 @@ def test_a_disk_that_is_too_full_is_refused(tmp_path: Path) -> None:
     require_space(str(tmp_path), 0, "the cluster")
     with pytest.raises(RingstandError, match="Failed to start the backup of the cluster: .* MB free"):
         require_space(str(tmp_path), 2**60, "the cluster")
+
+
+def test_a_snapshot_that_is_gone_is_missed(tmp_path: Path) -> None:
+    repository = restic.Repository(str(tmp_path), "/key")
+    for name in ("config", "index/a", "snapshots/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    known = restic.recorded(repository)
+    assert restic.differing(known, repository, True) == []
+    for name in ("index/a", "snapshots/b"):
+        (tmp_path / name).unlink()
+    (tmp_path / "config").write_text("changed")
+
+    def found(consistent: bool) -> list[str]:
+        return [os.path.relpath(item.file, tmp_path) for item in restic.differing(known, repository, consistent)]
+
+    assert found(False) == ["config", "index/a", "snapshots/b"]
+    assert found(True) == ["config", "snapshots/b"]
