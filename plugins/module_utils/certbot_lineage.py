@@ -66,7 +66,7 @@ def parse_renewal(text: str) -> dict[str, dict[str, str]]:
         if line.startswith("["):
             current = sections.setdefault(line.strip("[] "), {})
         elif line and not line.startswith("#"):
-            key, _, value = line.partition("=")
+            key, _equals, value = line.partition("=")
             current[key.strip().strip("'\"")] = value.strip().strip("'\"")
     return sections
 

@@ -122,7 +122,7 @@ def parse_information(text: str, name: str) -> Information:
         if data["status"]["code"] in MISSING_STANZA:
             return Information(False, str(data["status"]["message"]))
         if data["status"]["code"] == UNREADABLE:
-            said = " ".join(str(item["status"]["message"]).split("\n")[0] for item in data["repo"])
+            said = " ".join(str(item["status"]["message"]).partition("\n")[0] for item in data["repo"])
             raise RingstandError(
                 f"Failed to read the backups of {name!r}: {said}. Either these files are damaged, or {KEY_CONFIG_PATH} "
                 "does not hold the key that they were made with"

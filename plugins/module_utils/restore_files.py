@@ -29,7 +29,7 @@ def choose(snapshots: Sequence[Snapshot], name: str, target: float | None) -> Sn
     if not early:
         first = min(_taken(snapshot) for snapshot in ours)
         raise RingstandError(f"Failed to restore the files of {name!r}: the oldest snapshot is of {iso(int(first))}")
-    return max(early, key=lambda snapshot: _taken(snapshot))
+    return max(early, key=_taken)
 
 
 def restore(settings: BackupSettings, name: str, into: str, to: str, now: float) -> dict[str, Any]:

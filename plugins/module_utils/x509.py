@@ -48,7 +48,7 @@ def read(path: str) -> Details | None:
     times: dict[str, int] = {}
     domains: list[str] = []
     for line in run.stdout.splitlines():
-        name, _, value = line.partition("=")
+        name, _equals, value = line.partition("=")
         if name in ("notBefore", "notAfter"):
             times[name] = ssl.cert_time_to_seconds(value)
         elif line.startswith(" "):
