@@ -47,6 +47,14 @@ def first_backup(host):
     wait_until(lambda: host.run("systemctl is-active ringstand-backup").rc != 0, 120, "end of the first backup")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cron_waits(host):
+    """Its hourly run would hold the lock just when a test wants it; the last test starts cron again."""
+    host.check_output("systemctl stop cron")
+    yield
+    host.check_output("systemctl start cron")
+
+
 def test_the_first_backup_is_complete_and_verified(host):
     state = backups(host)
     assert (state["state"], state["problems"]) == ("ok", [])
@@ -180,6 +188,7 @@ def test_cron_itself_runs_it(host):
     command = cron_line(host).split(None, 5)[5].replace("-t ringstand-backup", "-t ringstand-every-minute")
     head = [line for line in host.file(CRON).content_string.splitlines() if "=" in line.split(" ")[0]]
     host.check_output("printf %%s %s > /etc/cron.d/every-minute", "\n".join([*head, f"* * * * * {command}", ""]))
+    host.check_output("systemctl start cron")
     try:
         log = "journalctl -q --no-pager -b -t ringstand-every-minute"
         wait_until(lambda: "archive" in host.run(log).stdout, 90, "a line of cron's own run")
