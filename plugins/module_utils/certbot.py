@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ TIMEOUT_SECONDS = 300.0
 # A client may be told "bad nonce" at any request; certbot repeats the request once, and a whole order has about ten.
 NONCE_ATTEMPTS = 6
 LOCK_SECONDS = 60.0
+LOG_PATH = "/var/log/letsencrypt/letsencrypt.log"
+_LOG_BYTES = 20_000
+# What certbot 2.1 (Debian 12) prints instead of the authority's answer: its error objects take no traceback.
+_MASKED = "AttributeError: can't set attribute"
 _LOCK_POLL_SECONDS = 3.0
 
 LOCKED, NONCE, RATE_LIMIT, CHALLENGE, UNREACHABLE, OTHER = (
@@ -77,12 +82,29 @@ def issue(client: Client, name: str, domains: Sequence[str], replaces: bool) -> 
         if run.rc == 0:
             return
         output = f"{run.stdout}\n{run.stderr}"
+        if _MASKED in output:
+            output = last_problem(_log()) or output
         kind = OTHER if run.rc in (124, 127) else classify(output)
         attempts += kind == NONCE
         if kind == LOCKED and time.monotonic() < deadline:
             time.sleep(_LOCK_POLL_SECONDS)
         elif kind != NONCE or attempts >= NONCE_ATTEMPTS:
             raise RingstandError(explain(kind, output, client.renewal.directory_url), kind=kind)
+
+
+def _log() -> str:
+    """The end of the log of certbot's last run, where each run begins a new file."""
+    try:
+        with open(LOG_PATH, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_BYTES))
+            return stream.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def last_problem(log: str) -> str:
+    """The last problem document that a log of certbot tells of, such as badNonce; empty when there is none."""
+    return (["", *re.findall(r"urn:ietf:params:acme:error:\w+[^\n]*", log)])[-1]
 
 
 def classify(output: str) -> str:

@@ -236,3 +236,35 @@ def test_sections_of_a_renewal_configuration() -> None:
         "renewalparams": {"renew_hook": "x 'y' #z"},
         "webroot_map": {"c.example.com": "/d"},
     }
+
+
+def test_what_an_old_certbot_hides_is_found_in_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's prints an AttributeError instead of the authority's answer; here it meets a bad nonce once."""
+    log = tmp_path / "letsencrypt.log"
+    script = tmp_path / "certbot"
+    script.write_text(
+        "#!/bin/sh\n"
+        f"[ -e {log} ] && exit 0\n"
+        f"echo 'acme.messages.Error: urn:ietf:params:acme:error:badNonce :: an invalid anti-replay nonce' > {log}\n"
+        "echo \"An unexpected error occurred: AttributeError: can't set attribute\" >&2; exit 1\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(certbot, "LOG_PATH", str(log))
+    client = certbot.Client(Renewal("https://ca.example.com/directory", "ecdsa", "/var/www"))
+    certbot.issue(client, "shop", ["shop.example.com"], replaces=False)
+
+
+@pytest.mark.parametrize(
+    ("log", "problem"),
+    [
+        ("", ""),
+        ("nothing of that kind", ""),
+        (
+            "urn:ietf:params:acme:error:badNonce :: x\nlater\nurn:ietf:params:acme:error:rateLimited :: wait\nend",
+            "urn:ietf:params:acme:error:rateLimited :: wait",
+        ),
+    ],
+)
+def test_the_last_problem_in_a_log(log: str, problem: str) -> None:
+    assert certbot.last_problem(log) == problem
