@@ -11,7 +11,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
-from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import pack, resolve
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import absolute, pack, resolve
 
 _SOURCE = {"git": {"type": "str"}, "version": {"type": "str"}, "path": {"type": "path"}, "archive": {"type": "path"}}
 _ARGUMENTS = {
@@ -41,10 +41,7 @@ class ActionModule(ActionBase):
         """Return the module's result; nothing is transferred in check mode."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, arguments = self.validate_argument_spec(_ARGUMENTS)
-        source = {key: str(value) for key, value in arguments["source"].items() if value}
-        for key in ("path", "archive"):
-            if key in source and not os.path.isabs(source[key]):
-                source[key] = os.path.join(self._loader.get_basedir(), source[key])
+        source = absolute(arguments["source"], self._loader.get_basedir())
         shown = {key: redact(value) for key, value in source.items()}  # -vvv shows what a module is given
         module = {"app": arguments["app"], "source": shown, "force": arguments["force"]}
         module["by"] = arguments["by"] or os.environ.get("USER") or "ansible"

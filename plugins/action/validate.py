@@ -11,7 +11,8 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.ringstand.flask.plugins.module_utils.apps import plain
+from ansible_collections.ringstand.flask.plugins.module_utils.apps import normalise, plain
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problems, join
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role, role_variables
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import (
@@ -19,6 +20,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.validation.site im
     SITE_VARIABLES,
     check_site,
 )
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import absolute, resolve
 
 ROLES_DIR = Path(__file__).resolve().parents[2] / "roles"
 
@@ -47,6 +49,8 @@ class ActionModule(ActionBase):
             self._check_types(specs, variables, problems)
             found = check_site(self._values(variables, SITE_VARIABLES, problems), variables, specs, facts)
             self._note_ignored(variables, found)
+            if not problems.errors and not found.errors:
+                self._check_sources(variables, facts, found)
         # What could not be evaluated counts as absent, which is no second problem.
         paths = {problem.path for problem in problems.errors} | self._skipped
         problems.errors += [problem for problem in found.errors if problem.path not in paths]
@@ -55,6 +59,18 @@ class ActionModule(ActionBase):
         if problems.errors:
             return {**result, "failed": True, "msg": problems.message()}
         return {**result, "changed": False}
+
+    def _check_sources(self, variables: Mapping[str, Any], facts: Mapping[str, Any], problems: Problems) -> None:
+        """What this run will deploy has to be there now, and not only minutes later, when its turn comes."""
+        if "apps_with_release" not in facts or not variables.get("gunicorn_first_deploy_enabled", True):
+            return
+        values = self._values(variables, ("flask_apps", "flask_app_overrides"), problems)
+        for name, app in normalise(values.get("flask_apps") or {}, values.get("flask_app_overrides") or {}).items():
+            if name not in facts["apps_with_release"]:
+                try:
+                    resolve(absolute(app["source"], self._loader.get_basedir()))
+                except RingstandError as error:
+                    problems.add(f"flask_apps.{name}.source", error.message.rstrip("."), "This run would deploy it")
 
     def _specs(self) -> dict[str, dict[str, Any]]:
         """The variables in the argument specs of this collection's roles."""

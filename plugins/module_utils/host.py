@@ -15,6 +15,7 @@ from . import commands
 from .errors import RingstandError
 from .firewall_state import read_firewall
 from .kernel_settings import read as read_kernel_settings
+from .layout import Layout, app_names
 from .ssh_ports import ssh_client_address, ssh_ports
 
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
@@ -54,6 +55,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "locales": locales(),
         "locale_file_path": os.path.realpath("/etc/default/locale"),
         "firewall": read_firewall(),
+        "apps_with_release": [name for name in app_names() if os.path.islink(Layout(name).live_link)],
         "kernel": read_kernel_settings(_KERNEL_SETTINGS),
         # What apt itself looks at before it says "dpkg was interrupted".
         "dpkg_interrupted": any(name.isdigit() for name in _list("/var/lib/dpkg/updates")),

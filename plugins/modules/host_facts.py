@@ -119,6 +119,11 @@ ansible_facts:
           description: File that also names the time zone, or empty where the distribution has none.
           type: str
           sample: /etc/timezone
+        apps_with_release:
+          description: Flask apps on the host that have had a first deploy.
+          type: list
+          elements: str
+          sample: [shop]
         locales:
           description: Locales that programs can use.
           type: list

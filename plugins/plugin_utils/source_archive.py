@@ -15,7 +15,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
@@ -43,6 +45,12 @@ class ResolvedSource:
 
     sha: str
     version: str
+
+
+def absolute(source: Mapping[str, Any], base_dir: str) -> dict[str, str]:
+    """The keys of a source that are set, as text, with paths relative to ``base_dir`` made absolute."""
+    found = {key: str(value) for key, value in source.items() if value}
+    return {key: os.path.join(base_dir, text) if key in ("path", "archive") else text for key, text in found.items()}
 
 
 def resolve(source: dict[str, str]) -> ResolvedSource:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_values_that_need_facts_wait_for_them(tmp_path: Path) -> None:
     more = '        workers: "{{ ansible_facts.ringstand.cpu_count * 2 }}"\n'
     done = play(tmp_path, GOOD_APP + more)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("released", "refused"), [([], True), (["shop"], False)])
+def test_what_the_first_deploy_takes_has_to_be_there(tmp_path: Path, released: list[str], refused: bool) -> None:
+    repository = tmp_path / "shop.git"
+    subprocess.run(["git", "init", "--quiet", repository], check=True)
+    app = GOOD_APP.replace(re.search(r"source: (.*)", GOOD_APP)[1], f'{{git: "{repository}", version: v9.9.9}}')
+    facts = {"memory_mb": 4096, "cpu_count": 2, "apps_with_release": released}
+    more = f"  pre_tasks:\n    - ansible.builtin.set_fact: {{ringstand: {json.dumps(facts)}, cacheable: true}}\n"
+    done = play(tmp_path, app, "", more)
+    assert (done.returncode != 0) == refused, done.stdout
+    assert ("flask_apps.shop.source: Failed to resolve 'v9.9.9'" in done.stdout) == refused
 
 
 def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
