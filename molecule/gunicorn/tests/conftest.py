@@ -62,7 +62,7 @@ class Crucible:
 
     @contextlib.contextmanager
     def load(self, clients: int = 6) -> Iterator[dict[str, Any]]:
-        """Send requests without pause during the block; the result is filled in at its end."""
+        """Send requests during the block; the result is filled in at its end."""
         self.put(LOAD.read_bytes(), "/root/load.py")
         self.host.check_output("rm -f /root/stop /root/load.json")
         self.host.check_output(

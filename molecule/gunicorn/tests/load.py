@@ -10,7 +10,10 @@ import os
 import socket
 import sys
 import threading
+import time
 
+# Not as fast as they can: a saturated machine would only measure its own queue.
+PAUSE_SECONDS = 0.01
 SOCKET, STOP, CLIENTS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 
@@ -39,6 +42,7 @@ def client(number, releases, failures):
             failures[type(error).__name__] += 1
         finally:
             connection.close()
+        time.sleep(PAUSE_SECONDS)
 
 
 def main():
