@@ -9,8 +9,9 @@ import host as test_hosts
 from conftest import HOST
 
 MOST_CALLS = 19
-# Well under a third of what a mix of well-known roles needs for the same second run (34 to 39 s).
-MOST_SECONDS = 10
+# A third of what a mix of well-known roles needs for the same second run (34 to 39 s), which catches what grows. The
+# promise is 10 s: bin/bench measures it, on a machine with nothing else to do.
+MOST_SECONDS = 13
 
 
 def test_ready(site):
