@@ -45,6 +45,14 @@ subjectAltName = {names}
 """
 
 
+# What the modules take for each certificate, as Ansible describes options; see Wanted.
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "dir": {"type": "path", "required": True},
+}
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A certificate for ``domains`` (host names or addresses) that is used from ``directory``."""

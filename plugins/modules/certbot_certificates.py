@@ -138,22 +138,16 @@ others:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import certbot, certbot_run
 from ansible_collections.ringstand.flask.plugins.module_utils.certbot_lineage import Renewal
-from ansible_collections.ringstand.flask.plugins.module_utils.certificates import Wanted
+from ansible_collections.ringstand.flask.plugins.module_utils.certificates import OPTIONS, Wanted
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.x509 import ECDSA, RSA
-
-CERTIFICATE_OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "domains": {"type": "list", "elements": "str", "required": True},
-    "dir": {"type": "path", "required": True},
-}
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE_OPTIONS},
+            "certificates": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
             "directory_url": {"type": "str", "required": True},
             "webroot_dir": {"type": "path", "required": True},
             "key_type": {"type": "str", "choices": [ECDSA, RSA], "default": ECDSA},

@@ -134,18 +134,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import certificates, nginx
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
-CERTIFICATE_OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "domains": {"type": "list", "elements": "str", "required": True},
-    "dir": {"type": "path", "required": True},
-}
-
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE_OPTIONS},
+            "certificates": {"type": "list", "elements": "dict", "required": True, "options": certificates.OPTIONS},
             "days": {"type": "int", "default": 3650},
             "nginx_facts": {"type": "bool", "default": False},
         },
