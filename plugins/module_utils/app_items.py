@@ -23,7 +23,7 @@ AUTO_WORKERS_MAX = 8
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"flask_app", "redis", "redis_password", "secret_key", "tls"}
+    | {"flask_app", "maintenance", "redis", "redis_password", "secret_key", "tls"}
 )
 
 
@@ -116,6 +116,7 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "static": [{"url": app["static"]["url"], "dir": f"/srv/{app['name']}/static"}] if app["static"] else [],
             "client_max_body_size_mb": app["client_max_body_size_mb"],
             "timeout_seconds": app["timeout_seconds"],
+            "maintenance": app["maintenance"],
         }
         for app in normalise(apps, overrides).values()
     ]

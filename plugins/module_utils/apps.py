@@ -51,6 +51,7 @@ DEFAULTS: App = {
     "health": {},
     "static": None,
     "tls": {"certificate": ACME},
+    "maintenance": {},
     "client_max_body_size_mb": 10,
     "keep_releases": 5,
     "backup": True,
@@ -62,6 +63,7 @@ DEFAULTS: App = {
     "package_index_url": "",
     "package_index_ca_path": "",
 }
+MAINTENANCE_DEFAULTS: App = {"allow": [], "page": "", "retry_after_seconds": 120}
 # Of threads only gthread makes use; gunicorn turns "sync" with threads silently into "gthread".
 GTHREAD_THREADS = 4
 HEALTH_DEFAULTS: App = {
@@ -163,6 +165,8 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
     app["redis"] = _redis(name, app)
     app["release_command"] = as_list(app["release_command"])
     app["tls"] = {**DEFAULTS["tls"], **app["tls"]}
+    app["maintenance"] = {**MAINTENANCE_DEFAULTS, **app["maintenance"]}
+    app["maintenance"]["allow"] = as_list(app["maintenance"]["allow"])
     app["health"] = {**HEALTH_DEFAULTS, "host": app["domains"][0], **app["health"]}
     app["health"]["status"] = as_list(app["health"]["status"])
     return app

@@ -229,6 +229,7 @@ def test_every_header_is_always_sent() -> None:
 def test_each_variable_that_is_used_is_made() -> None:
     files = render({**SITE, "static": STATIC})
     made = {arguments[1] for arguments in named(config(files, HTTP), "map")}
+    made |= {arguments[0] for arguments in named(config(files, SHOP), "geo")}
     used = {
         word
         for path, entry in files.items()
@@ -236,7 +237,7 @@ def test_each_variable_that_is_used_is_made() -> None:
         for word in entry["content"].replace(";", " ").replace('"', " ").split()
         if word.startswith("$ringstand_")
     }
-    assert {word for word in used if word not in made} <= {"$ringstand_found", "$ringstand_given"}
+    assert {word for word in used if word not in made} <= {"$ringstand_found", "$ringstand_given", "$ringstand_wait"}
 
 
 def test_a_line_of_the_log_is_json_without_the_query() -> None:

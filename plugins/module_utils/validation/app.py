@@ -13,6 +13,7 @@ from typing import Any
 from ..apps import as_list
 from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
+from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment, check_packages
 from .problems import Problems, join
 from .schema import check_keys
@@ -165,6 +166,7 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     check_domains(as_list(app.get("domains")), join(path, "domains"), problems)
     check_release(app, path, problems)
     _check_database(app, path, problems)
+    check_maintenance(_mapping(app, "maintenance"), join(path, "maintenance"), problems)
     redis = app.get("redis") is not False
     check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
     for key in ("secret_key", "redis_password"):

@@ -23,6 +23,12 @@ def _seconds(minimum: int, maximum: int) -> Field:
 
 REDIS_INSTANCE = Field((dict,), options={"maxmemory_mb": _number(8, 1_048_576), "port": _number(1024, 65535)})
 
+MAINTENANCE = {
+    "allow": Field((list, str), elements=TEXT),
+    "page": TEXT,
+    "retry_after_seconds": _number(1, 86_400),
+}
+
 APP_FIELDS = {
     "domains": Field((list,), elements=TEXT, required=True),
     "source": Field((dict,), options={"git": TEXT, "version": TEXT, "path": TEXT, "archive": TEXT}, required=True),
@@ -64,6 +70,7 @@ APP_FIELDS = {
     ),
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),
     "tls": Field((dict,), options={"certificate": Field((str,), choices=TLS_CERTIFICATES)}),
+    "maintenance": Field((dict,), options=MAINTENANCE),
     "client_max_body_size_mb": _number(1, 102_400),
     "keep_releases": _number(2, 100),
     "apt_packages": TEXTS,

@@ -122,6 +122,8 @@ VALUES: dict[str, dict[str, Checker]] = {
         "nginx_certificates_dir": absolute_path,
         "nginx_client_max_body_size_mb": number(1, 102_400),
         "nginx_hsts_max_age_seconds": number(0, 315_360_000),
+        "nginx_maintenance_dir": absolute_path,
+        "nginx_maintenance_retry_after_seconds": number(1, 86_400),
         "nginx_public_https_port": number(1, 65535),
         "nginx_settings": nginx_directives,
         "nginx_timeout_seconds": number(1, 3600),

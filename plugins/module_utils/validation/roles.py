@@ -13,6 +13,7 @@ from .app_fields import APP_FIELDS
 from .backup_values import check_backup_databases, check_backup_paths
 from .domains import check_domains, check_unique_domains
 from .machine import check_memory, check_ports
+from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
 from .problems import Problems, join
 from .role_values import VALUES, addresses
@@ -99,8 +100,9 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
         for static_path, static in _items(join(path, "static"), item.get("static")):
             check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
             check_static_url(static.get("url"), join(static_path, "url"), problems)
-        for key in ("timeout_seconds", "client_max_body_size_mb"):
+        for key in ("timeout_seconds", "client_max_body_size_mb", "maintenance"):
             check(item.get(key), APP_FIELDS[key], join(path, key), problems)
+        check_maintenance(item.get("maintenance") or {}, join(path, "maintenance"), problems)
 
 
 def _check_backup_paths(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
