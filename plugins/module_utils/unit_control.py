@@ -32,12 +32,16 @@ class Control:
     """Brings units to what is wanted, in the order given.
 
     ``timeout_seconds`` is for one start, stop or reload; ``settle_seconds`` is how long the started ones are watched.
+    Without ``wait`` starts are only asked for.
     """
 
-    def __init__(self, wanted: Sequence[Wanted], timeout_seconds: float, settle_seconds: float) -> None:
+    def __init__(
+        self, wanted: Sequence[Wanted], timeout_seconds: float, settle_seconds: float, wait: bool = True
+    ) -> None:
         self.wanted = wanted
         self.timeout_seconds = timeout_seconds
         self.settle_seconds = settle_seconds
+        self.wait = wait
         self.outcomes = {one.name: Outcome() for one in wanted}
         self.missing: list[str] = []  # known after predict
         if len(self.outcomes) != len(wanted):
@@ -71,7 +75,7 @@ class Control:
             self.outcomes[wanted.name].newer_path = newer
             if action in (units.START, units.RESTART) and not unit.ends:
                 to_watch.append(wanted)
-        if to_watch:
+        if to_watch and self.wait:
             self._watch(to_watch)
         return self.outcomes
 
@@ -134,7 +138,7 @@ class Control:
             self._fail(action, name, commands.redact(result.stderr).strip())
         if action == units.STOP:
             self._wait_stopped(name)
-        else:
+        elif self.wait:
             self._wait_started(name, action)
 
     def _reload(self, wanted: Wanted, unit: Unit) -> None:

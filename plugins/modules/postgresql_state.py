@@ -217,6 +217,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import commands
 from ..module_utils.errors import RingstandError
 from ..module_utils.postgresql_cluster import Host, starts_at_boot
 from ..module_utils.postgresql_state import ATTRIBUTES, compare, read, restart_foreseen
@@ -264,17 +265,29 @@ def look(params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
 
 def wait(params: dict[str, Any]) -> dict[str, Any]:
     """The state once the cluster runs with what is on disk; raises RingstandError when it does not in time."""
+    name = f"{Host.read(params['cluster']).choose(params['version'], params['cluster'])}-{params['cluster']}"
+    unit = f"postgresql@{name}.service"
     deadline = time.monotonic() + params["wait_seconds"]
     while True:
-        state = look(params)
-        if state["running"] and not state["reload_needed"]:
-            return state
-        if time.monotonic() > deadline:
+        before = commands.run(["systemctl", "show", "--property=ActiveState", "--value", "--", unit]).stdout.strip()
+        refused = None
+        try:
+            state = look(params)
+            if state["running"] and not state["reload_needed"]:
+                return state
             reason = "has not loaded its configuration" if state["running"] else "is not running"
+        except RingstandError as error:
+            if before != "activating":  # else it already has a socket and says that it is starting up
+                raise
+            refused, reason = error, "does not answer yet"
+        if before == "failed" or time.monotonic() > deadline:
+            when = "it" if before == "failed" else f"after {params['wait_seconds']} seconds it"
+            said = commands.run(["journalctl", f"--unit={unit}", "--lines=5", "--no-pager", "--quiet", "--output=cat"])
+            journal = " / ".join(commands.redact(said.stdout).strip().splitlines())
             raise RingstandError(
-                f"Failed to start the cluster {state['version']}/{params['cluster']}: after {params['wait_seconds']} "
-                f"seconds it {reason}. Its log tells why: journalctl -u {state['unit']}, /var/log/postgresql"
-            )
+                f"Failed to start the cluster {name.replace('-', '/', 1)}: {when} {reason}. Its log tells why: "
+                f"journalctl -u {unit}, /var/log/postgresql{f'; the journal ends with: {journal}' if journal else ''}"
+            ) from refused
         time.sleep(0.1)
 
 

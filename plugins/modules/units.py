@@ -75,6 +75,11 @@ options:
       for all, and not for those without a process, such as timers and sockets.
     type: float
     default: 1
+  wait:
+    description: With V(false) starts are only asked for, for a caller who asks the service itself when it answers.
+      Whether they then run is not known, and O(settle_seconds) has no meaning.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Reports which actions would be taken. A unit without a file is taken as one that an earlier task would
@@ -158,12 +163,14 @@ def main() -> None:
             "predicted_paths": {"type": "list", "elements": "path", "default": []},
             "timeout_seconds": {"type": "float", "default": 120},
             "settle_seconds": {"type": "float", "default": 1},
+            "wait": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     try:
         wanted = [units.parse_wanted(raw) for raw in module.params["units"]]
-        control = unit_control.Control(wanted, module.params["timeout_seconds"], module.params["settle_seconds"])
+        limits = (module.params[name] for name in ("timeout_seconds", "settle_seconds", "wait"))
+        control = unit_control.Control(wanted, *limits)
         outcomes = control.predict(module.params["predicted_paths"]) if module.check_mode else control.apply()
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
