@@ -20,11 +20,13 @@ class FilterModule:
             "backup_databases": domain_errors(app_items.backup_databases),
             "backup_paths": domain_errors(app_items.backup_paths),
             "certbot_certificates": domain_errors(app_items.certbot_certificates),
+            "flask_apps_absent": domain_errors(apps.absent),
             "flask_apps_normalised": domain_errors(apps.normalise),
             "flask_apps_packages": domain_errors(app_items.flask_apps_packages),
             "gunicorn_apps": domain_errors(app_items.gunicorn_apps),
             "nginx_sites": domain_errors(app_items.nginx_sites),
             "postgresql_databases": domain_errors(app_items.postgresql_databases),
             "postgresql_roles": domain_errors(app_items.postgresql_roles),
+            "redis_removed_instances": domain_errors(app_items.redis_removed_instances),
             "redis_instances": domain_errors(app_items.redis_instances),
         }

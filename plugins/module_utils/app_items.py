@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .apps import ACME, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, App, normalise, plain
+from .apps import ACME, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, REDIS_PURPOSES, App, absent, normalise, plain
 from .errors import RingstandError
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
@@ -23,7 +23,7 @@ AUTO_WORKERS_MAX = 8
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"flask_app", "maintenance", "redis", "redis_password", "secret_key", "tls"}
+    | {"flask_app", "maintenance", "redis", "redis_password", "secret_key", "state", "tls"}
 )
 
 
@@ -158,6 +158,11 @@ def gunicorn_apps(apps: Any, secrets: Any, cpu_count: int, memory_mb: int, overr
             item["migrations"] = "none"
         items.append(item)
     return items
+
+
+def redis_removed_instances(apps: Any, overrides: Any = None) -> list[str]:
+    """The Redis instances of absent apps, whatever they had of them."""
+    return [f"{name}-{purpose}" for name in absent(apps, overrides) for purpose in REDIS_PURPOSES]
 
 
 def flask_apps_packages(apps: Any, overrides: Any = None) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import switch, units
+from . import maintenance, switch, units
 from .activation_unit import holder
 from .layout import Layout
 from .ledger import good_releases
@@ -39,6 +39,7 @@ def app_state(layout: Layout) -> dict[str, Any]:
         "stale": bool(slot) and _is_stale(layout, str(slot), *shown),
         "previous": next((name for name in reversed(good_releases(layout)) if name != release), None),
         "activation": activation,
+        "maintenance": maintenance.read(layout.app),
         # While an activation moves the links, they are its own business.
         "linked": bool(activation) or switch.is_linked(layout),
         "socket": os.path.exists(layout.live_socket),

@@ -28,8 +28,11 @@ REDIS_MAXMEMORY_MB = 64
 # Where the certificate that nginx shows comes from.
 ACME, SELF_SIGNED = TLS_CERTIFICATES = ("acme", "self_signed")
 
+# An absent app is taken out of service, and its data stays until it is purged.
+PRESENT, ABSENT = STATES = ("present", "absent")
 REQUIRED = ("domains", "source", "wsgi")
 DEFAULTS: App = {
+    "state": PRESENT,
     "workers": "auto",
     "worker_class": "gthread",
     "timeout_seconds": 30,
@@ -173,14 +176,27 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
 
 
 def normalise(apps: Any, overrides: Any = None) -> dict[str, App]:
-    """Every app of ``flask_apps``, complete: overrides merged in, defaults filled in, short forms spelt out.
+    """Every present app of ``flask_apps``, complete: overrides merged in, defaults filled in, short forms spelt out.
 
     ``database`` becomes ``{name, extensions}`` or False, ``redis`` maps each purpose to ``{port, maxmemory_mb}``,
     ``domains`` are in punycode. The result is a valid argument again and stays as it is.
     """
+    return {name: _normalise(name, app) for name, app in _merged(apps, overrides).items() if not is_absent(app)}
+
+
+def absent(apps: Any, overrides: Any = None) -> list[str]:
+    """The names of the apps of ``flask_apps`` that are to be taken out of service, sorted."""
+    return sorted(name for name, app in _merged(apps, overrides).items() if is_absent(app))
+
+
+def is_absent(app: Mapping[str, Any]) -> bool:
+    """Whether an app, its overrides merged in, is to be taken out of service."""
+    return bool(app.get("state") == ABSENT)
+
+
+def _merged(apps: Any, overrides: Any) -> dict[str, App]:
     apps, overrides = plain(apps or {}), plain(overrides or {})
     for variable, value in (("flask_apps", apps), ("flask_app_overrides", overrides)):
         if not isinstance(value, dict) or not all(isinstance(app, dict) for app in value.values()):
             raise RingstandError(f"Failed to read {variable}: it must map names of apps to dictionaries")
-    merged = {name: deep_merge(app, overrides.get(name, {})) for name, app in apps.items()}
-    return {name: _normalise(name, app) for name, app in merged.items()}
+    return {name: deep_merge(app, overrides.get(name, {})) for name, app in apps.items()}

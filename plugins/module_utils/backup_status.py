@@ -71,6 +71,17 @@ def seconds(text: Any) -> float | None:
     return None
 
 
+def faults(status: Mapping[str, Any], now: float) -> list[str]:
+    """Why the runs so far are not as they should be: their problems, and parts that have not run for too long."""
+    keys = ("part", "file", "reason")
+    found = [": ".join(str(entry[key]) for key in keys if entry.get(key)) for entry in status["problems"]]
+    for part, entry in status["parts"].items():
+        good = seconds(entry.get("good"))
+        if entry["result"] == "ok" and (good is None or now - good > STALE_SECONDS):
+            found.append(f"{part}: last done at {entry.get('good')}: cron does not run it, or cannot")
+    return found
+
+
 def good_at(status: Mapping[str, Any], part: str) -> float | None:
     """When a part last went well."""
     return seconds(((status.get("parts") or {}).get(part) or {}).get("good"))

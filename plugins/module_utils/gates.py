@@ -26,7 +26,8 @@ def _health_check(settings: AppSettings, **where: Any) -> HealthCheck:
     )
 
 
-def _slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) -> HealthCheck:
+def slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) -> HealthCheck:
+    """How the slot's own socket is asked; ``limits`` are further arguments of a HealthCheck."""
     return _health_check(
         settings,
         path=settings.health["path"],
@@ -38,7 +39,7 @@ def _slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) -
 
 def gate(settings: AppSettings, release: str, slot: str) -> None:
     """Wait for consecutive healthy answers on the slot's own socket, from the new release."""
-    check = _slot_check(
+    check = slot_check(
         settings,
         release,
         slot,
@@ -56,7 +57,7 @@ def observe_slot(settings: AppSettings, release: str, slot: str) -> None:
     seconds = float(settings.health["observe_seconds"])
     if seconds <= 0:
         return
-    check = _slot_check(settings, release, slot, interval_seconds=0.25)
+    check = slot_check(settings, release, slot, interval_seconds=0.25)
     result = observe(check, seconds, alive=lambda: switch.reason_not_alive(settings.layout, slot))
     died = switch.reason_not_alive(settings.layout, slot)  # it may have died after its last answer
     if not result.healthy or died:
@@ -71,7 +72,7 @@ def probation(settings: AppSettings, release: str, slot: str) -> None:
     if seconds <= 0:
         return
     main_pid = int(unit_properties(settings.layout.service_unit(slot), "MainPID").get("MainPID") or 0)
-    check = _slot_check(settings, release, slot)
+    check = slot_check(settings, release, slot)
     # Read after the id: a process that had already been replaced by then would pass for the one that was gated.
     failure = switch.reason_not_alive(settings.layout, slot) or failure_within(check, seconds, main_pid)
     if failure:
@@ -80,19 +81,24 @@ def probation(settings: AppSettings, release: str, slot: str) -> None:
         )
 
 
-def probe(settings: AppSettings) -> None:
-    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket."""
-    if settings.probe_port is None:
-        return
+def nginx_check(settings: AppSettings, **limits: Any) -> HealthCheck:
+    """How nginx is asked, as by a visitor; ``limits`` are further arguments of a HealthCheck."""
     domain = settings.health.get("host") or settings.domains[0]
-    check = _health_check(
+    return _health_check(
         settings,
         url=f"https://{domain}{settings.health['path']}",
         connect_address=f"127.0.0.1:{settings.probe_port}",
         verify=False,  # the connection never leaves the host, and the certificate may still be the placeholder
         consecutive=1,
-        timeout_seconds=10,
+        **limits,
     )
+
+
+def probe(settings: AppSettings) -> None:
+    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket."""
+    if settings.probe_port is None:
+        return
+    check = nginx_check(settings, timeout_seconds=10)
     result = wait_healthy(check)
     if not result.healthy:
         raise RingstandError(

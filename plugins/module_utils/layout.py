@@ -153,14 +153,19 @@ class AppSettings:
         return Layout(self.name)
 
 
+def check_app_name(app: str) -> str:
+    """Return ``app``; raises :class:`RingstandError` when no app can have that name."""
+    if not _APP_NAME.fullmatch(app):
+        raise RingstandError(f"Failed to find app {app!r}: that is not a name of an app")
+    return app
+
+
 def load_settings(app: str, settings_dir: str = SETTINGS_DIR) -> AppSettings:
     """Read an app's settings; keys that this version does not know are ignored.
 
     Raises :class:`RingstandError` when the app is not set up on this host or its file is damaged.
     """
-    if not _APP_NAME.fullmatch(app):
-        raise RingstandError(f"Failed to find app {app!r}: that is not a name of an app")
-    path = os.path.join(settings_dir, f"{app}.json")
+    path = os.path.join(settings_dir, f"{check_app_name(app)}.json")
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)

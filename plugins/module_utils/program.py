@@ -10,7 +10,17 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from . import program_backup, program_certificates, program_operations, program_releases, program_restore
+from . import (
+    program_backup,
+    program_certificates,
+    program_database,
+    program_doctor,
+    program_maintenance,
+    program_operations,
+    program_purge,
+    program_releases,
+    program_restore,
+)
 from .console import complain, say
 from .errors import RingstandError
 from .host_program import PROTOCOL
@@ -43,7 +53,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(flag, **settings)
         sub.set_defaults(run=run)
 
-    for verbs in (program_releases, program_certificates, program_operations, program_backup, program_restore):
+    for verbs in (
+        *(program_releases, program_operations, program_database, program_maintenance, program_doctor),
+        *(program_certificates, program_backup, program_restore, program_purge),
+    ):
         verbs.add_commands(command)
     command("version", _version, "the version of the protocol that modules speak with this program")
     return parser

@@ -82,12 +82,7 @@ def _judge(status: dict[str, Any], found: dict[str, Any], now: float) -> list[st
     """Why the backups are not as they should be."""
     if not status or not any(not item["error"] for item in found["cluster"]):
         return ["there is no complete backup yet: run ringstand backup, or wait for the next hour"]
-    wrong = [_text(problem) for problem in status["problems"]]
-    for part, entry in status["parts"].items():
-        good = backup_status.seconds(entry.get("good"))
-        if entry["result"] == "ok" and (good is None or now - good > backup_status.STALE_SECONDS):
-            wrong.append(f"{part}: last done at {entry.get('good')}: cron does not run it, or cannot")
-    return wrong
+    return backup_status.faults(status, now)
 
 
 def _backups(options: argparse.Namespace) -> int:

@@ -11,13 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from . import switch
+from . import process_environment, switch
 from .app_unit import new_unit_name, unit_arguments
 from .console import say
 from .errors import RingstandError
 from .layout import AppSettings, load_settings
 from .release_unit import one_off_unit
-from .systemd import unit_properties
 
 # Enough to see that two hosts have the same value, and too little to keep it by.
 FINGERPRINT_CHARACTERS = 12
@@ -84,19 +83,10 @@ def _logs(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     settings = load_settings(options.app)
-    service = settings.layout.service_unit(switch.live_slot(settings.layout) or "blue")
-    main_pid = int(unit_properties(service, "MainPID").get("MainPID") or 0)
-    try:
-        # What the process really has: no parser of ours can disagree with systemd about the file.
-        with open(f"/proc/{main_pid}/environ", "rb") as stream:
-            entries = [item.partition(b"=") for item in stream.read().split(b"\0") if item]
-    except FileNotFoundError as error:
-        raise RingstandError(
-            f"Failed to read the environment of {settings.name}: {service} is not running. See `ringstand status`."
-        ) from error
+    found = process_environment.read(settings)
     prints = {
-        name.decode("utf-8", "replace"): hashlib.sha256(value).hexdigest()[:FINGERPRINT_CHARACTERS]
-        for name, _equals, value in sorted(entries)
+        name: hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:FINGERPRINT_CHARACTERS]
+        for name, value in sorted(found.items())
     }
     if options.json:
         say(json.dumps({"app": settings.name, "environment": prints}))

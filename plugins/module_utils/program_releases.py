@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import pwd
 from collections.abc import Callable
 from typing import Any
 
 from . import activation, switch
 from .activation_unit import run_activation
 from .app_state import app_state
+from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
 from .layout import SLOTS, app_names, load_settings
@@ -26,7 +25,7 @@ from .systemd import systemctl, unit_properties
 def add_commands(command: Callable[..., None]) -> None:
     """Register the verbs with ``command(name, run, help, *options)``; without a help text a verb is not shown."""
     app = ("app", {"metavar": "APP"})
-    by = ("--by", {"default": _caller(), "help": "who asks, for the ledger"})
+    by = ("--by", {"default": caller(), "help": "who asks, for the ledger"})
     force = ("--force", {"action": "store_true", "help": "deploy even what is live already"})
     command("status", _status, "what serves, and how it is", ("app", {"metavar": "APP", "nargs": "?"}))
     command("releases", _releases, "the releases on this host", app)
@@ -49,12 +48,6 @@ def add_commands(command: Callable[..., None]) -> None:
     command("activation", _activation, None, app, ("request", {"metavar": "FILE"}))
 
 
-def _caller() -> str:
-    with contextlib.suppress(KeyError):
-        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    return str(os.getuid())
-
-
 def _status(options: argparse.Namespace) -> int:
     names = [options.app] if options.app else app_names()
     states = [app_state(load_settings(name).layout) for name in names]
@@ -65,6 +58,8 @@ def _status(options: argparse.Namespace) -> int:
             say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
         else:
             say(f"{state['app']}: nothing deployed yet")
+        if state["maintenance"]:
+            say(f"  maintenance: since {state['maintenance']['since']}, visitors get 503")
         if state["activation"]:
             say(f"  activation: {state['activation']}")
     good = all(state["service"] == "active" and state["socket"] for state in states)

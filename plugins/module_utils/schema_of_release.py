@@ -11,7 +11,7 @@ from .layout import AppSettings
 from .ledger import Progress
 from .migrations import MigrationError, MigrationRequest, migrate, unit_runner
 from .postgresql_cluster import Host
-from .release_unit import release_unit
+from .release_unit import one_off_unit, release_unit
 
 _CLUSTER = "main"
 # A release's id has letters, digits and hyphens only.
@@ -51,15 +51,15 @@ def restore_point(release: str) -> dict[str, str] | None:
     return {"name": name, "at": made["at"]} if made["lsn"] else None
 
 
-def check_fits(settings: AppSettings, release: str) -> str:
+def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
     """Raise RingstandError when the release does not fit the database's schema; returns a notice, mostly empty.
 
-    A database that cannot be asked is no reason to keep a rollback from happening.
+    With ``alone`` it is asked outside of an activation. A database that cannot be asked is no reason to keep a rollback from happening.
     """
     if settings.migrations == "none":
         return ""
     try:
-        result = _run(settings, release, check=True)
+        result = _run(settings, release, check=True, alone=alone)
     except MigrationError as error:
         if error.kind != "database_newer":
             return f"Whether {release} fits the database could not be found out: {error.message}"
@@ -79,8 +79,8 @@ def check_fits(settings: AppSettings, release: str) -> str:
     return ""
 
 
-def _run(settings: AppSettings, release: str, check: bool) -> Any:
-    unit = release_unit(settings, release, "migrate")
+def _run(settings: AppSettings, release: str, check: bool, alone: bool = False) -> Any:
+    unit = one_off_unit(settings, release) if alone else release_unit(settings, release, "migrate")
     request = MigrationRequest(
         app=settings.name,
         app_dir=unit.working_dir,

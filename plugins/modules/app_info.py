@@ -72,6 +72,9 @@ apps:
     previous:
       description: Id of the release that a rollback would go to, or null.
       type: str
+    maintenance:
+      description: Since when, by whom and with which addresses let through it is in maintenance, or null.
+      type: dict
     activation:
       description: Who deploys it right now, or an empty text.
       type: str
@@ -90,6 +93,11 @@ others:
   returned: success
   type: list
   elements: str
+kept:
+  description: Names of the apps that are not set up any more and whose data was not purged.
+  returned: success
+  type: list
+  elements: str
 uv_version:
   description: The version of the installed uv, or an empty text.
   returned: success
@@ -105,6 +113,7 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.app_state import app_state
+from ..module_utils.decommission import kept
 from ..module_utils.errors import RingstandError
 from ..module_utils.layout import UV, Layout, app_names, user_comment
 
@@ -150,7 +159,8 @@ def main() -> None:
         apps = {name: {**app_state(Layout(name)), "user": user_state(name)} for name in module.params["apps"]}
     except (RingstandError, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"Failed to read the state of the apps: {error}")
-    module.exit_json(apps=apps, others=[name for name in app_names() if name not in apps], uv_version=uv_version())
+    others = [name for name in app_names() if name not in apps]
+    module.exit_json(apps=apps, others=others, kept=kept([*apps, *others]), uv_version=uv_version())
 
 
 if __name__ == "__main__":

@@ -281,7 +281,7 @@ def test_what_is_not_ours_is_reported() -> None:
     report = role.template("report.txt.j2").strip().splitlines()
     assert report == [
         "/etc/nginx/sites-enabled/old (not ours) listens on 80 default_server for any name",
-        "/etc/nginx/ringstand/sites/gone.conf is still served but not in nginx_sites; nginx_removed_sites takes it out",
+        "/etc/nginx/ringstand/sites/gone.conf is still served but not in nginx_sites; nginx_removed_sites, or state: absent in flask_apps, takes it out",
     ]
 
 

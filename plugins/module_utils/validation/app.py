@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..apps import as_list
+from ..apps import as_list, is_absent
 from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
 from .maintenance import check_maintenance
@@ -162,6 +162,8 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     if not isinstance(app, dict):
         problems.add(path, "an app is described by a dictionary", "Give it domains, source and wsgi", app)
         return
+    if is_absent(app):
+        return  # whatever else is written of it has no effect
     check_keys(app, APP_FIELDS, path, problems)
     check_domains(as_list(app.get("domains")), join(path, "domains"), problems)
     check_release(app, path, problems)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..apps import TLS_CERTIFICATES
+from ..apps import STATES, TLS_CERTIFICATES
 from .schema import Field
 
 TEXT = Field((str,))
@@ -30,6 +30,7 @@ MAINTENANCE = {
 }
 
 APP_FIELDS = {
+    "state": Field((str,), choices=STATES),
     "domains": Field((list,), elements=TEXT, required=True),
     "source": Field((dict,), options={"git": TEXT, "version": TEXT, "path": TEXT, "archive": TEXT}, required=True),
     "wsgi": Field((str,), required=True),

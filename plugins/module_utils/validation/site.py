@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..apps import ACME, deep_merge
+from ..apps import ACME, deep_merge, is_absent
 from .app import check_app
 from .domains import check_certifiable, check_unique_domains
 from .machine import check_connections, check_memory, check_ports, redis_of
@@ -21,6 +21,8 @@ SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *s
 DERIVED_VARIABLES = frozenset(
     {"backup_databases", "backup_paths", "certbot_certificates"}
     | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
+    | {"certbot_removed_certificates", "gunicorn_failures_deferred", "gunicorn_removed_apps", "nginx_removed_sites"}
+    | {"redis_removed_instances"}
     | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
 )
 ARCHIVE_SETTINGS = {
@@ -69,7 +71,7 @@ def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Ma
     }
     for name, app in merged.items():
         check_app(name, app, inner)
-    described = {name: app for name, app in merged.items() if isinstance(app, dict)}
+    described = {name: app for name, app in merged.items() if isinstance(app, dict) and not is_absent(app)}
     check_certifiable(_acme_domains(described), variables.get("certbot_directory_url"), inner)
     check_unique_domains([(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()], inner)
     _check_unique_databases(described, inner)

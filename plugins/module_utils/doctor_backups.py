@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Backups that failed, are damaged or have not been made."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from . import backup_status
+from .backup_settings import SETTINGS_PATH, holder
+from .doctor_findings import HOST, NOTICE, Finding
+
+
+def check() -> Iterator[Finding]:
+    """What the status of the last runs says."""
+    if not os.path.exists(SETTINGS_PATH):
+        return
+    status = backup_status.load()
+    if not status:
+        running = holder()
+        what = f"there is no backup yet ({running})" if running else "there is no backup yet"
+        yield Finding(HOST, what, "ringstand backup", NOTICE if running else "problem")
+        return
+    for text in backup_status.faults(status, time.time()):
+        yield Finding(HOST, f"backup: {text}", "ringstand backups tells more; ringstand backup makes one now")
