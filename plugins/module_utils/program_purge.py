@@ -47,7 +47,7 @@ def _purge(options: argparse.Namespace) -> int:
         say(f"Nothing is left of {app}.")
     else:
         last = f" The last dump is {', '.join(done['dumps'])}." if done["dumps"] else ""
-        say(f"{app} is purged.{last} What backups of this host hold of it goes when they are too old.")
+        say(f"{app} is purged.{last} What earlier backups hold of it stays there until they are too old.")
     return 0
 
 

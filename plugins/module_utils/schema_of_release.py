@@ -54,7 +54,8 @@ def restore_point(release: str) -> dict[str, str] | None:
 def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
     """Raise RingstandError when the release does not fit the database's schema; returns a notice, mostly empty.
 
-    With ``alone`` it is asked outside of an activation. A database that cannot be asked is no reason to keep a rollback from happening.
+    With ``alone`` it is asked outside of an activation.
+    A database that cannot be asked is no reason to keep a rollback from happening.
     """
     if settings.migrations == "none":
         return ""

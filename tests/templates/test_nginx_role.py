@@ -281,7 +281,8 @@ def test_what_is_not_ours_is_reported() -> None:
     report = role.template("report.txt.j2").strip().splitlines()
     assert report == [
         "/etc/nginx/sites-enabled/old (not ours) listens on 80 default_server for any name",
-        "/etc/nginx/ringstand/sites/gone.conf is still served but not in nginx_sites; nginx_removed_sites, or state: absent in flask_apps, takes it out",
+        "/etc/nginx/ringstand/sites/gone.conf is still served but not in nginx_sites; nginx_removed_sites, "
+        "or state: absent in flask_apps, takes it out",
     ]
 
 
@@ -301,3 +302,21 @@ def test_a_domain_has_one_site(conflicts: list, site: dict, removed: list, messa
     facts = {"conflicts": conflicts, "sites": [site]}
     role = Role("nginx", nginx_sites=[SITE], nginx_removed_sites=removed, __nginx_host={"nginx": facts})
     assert role.value("__nginx_conflicts") == message
+
+
+def test_maintenance_lets_through_whom_it_names_and_this_machine() -> None:
+    files = render({**SITE, "maintenance": {"allow": ["192.0.2.0/24"], "retry_after_seconds": 60, "page": "<p>"}})
+    names = [arguments[0] for arguments in named(next(iter(blocks(config(files, SHOP), "geo"))), "192.0.2.0/24")]
+    assert names == ["1"]
+    assert "set $ringstand_maintenance 60;" in files[SHOP]["content"]
+    assert files["/etc/ringstand/maintenance/shop.default.html"]["content"] == "<p>\n"
+    without = render(SITE)
+    assert "set $ringstand_maintenance 120;" in without[SHOP]["content"]
+    assert without["/etc/ringstand/maintenance/shop.default.html"]["state"] == "absent"
+
+
+def test_each_site_has_an_allow_list_of_its_own() -> None:
+    sites = ["a-b", "a_b", "a_hb", "a--b", "a-_b"]
+    made = render(*({**SITE, "name": name, "domains": [f"{number}.example.com"]} for number, name in enumerate(sites)))
+    lists = {named(config(made, f"/etc/nginx/ringstand/sites/{name}.conf"), "geo")[0][0] for name in sites}
+    assert len(lists) == len(sites)

@@ -199,3 +199,17 @@ def test_the_site_in_front_of_an_app() -> None:
     assert site["static"] == [{"url": "/static/", "dir": "/srv/shop/static"}]
     assert "certificate_dir" not in site, "the role knows its own directory"
     assert app_items.nginx_sites(shop())[0]["static"] == []
+
+
+def test_an_absent_app_needs_no_other_key_and_no_role_knows_it() -> None:
+    given = {**shop(), "blog": {"state": "absent"}}
+    assert apps.absent(given) == ["blog"]
+    assert list(apps.normalise(given)) == ["shop"]
+    assert [site["name"] for site in app_items.nginx_sites(given)] == ["shop"]
+    assert gunicorn(given, cpu_count=8, memory_mb=2048) == gunicorn(shop(), cpu_count=8, memory_mb=2048)
+    assert app_items.redis_removed_instances(given) == ["blog-queue", "blog-cache"]
+
+
+def test_an_app_is_absent_on_one_host() -> None:
+    assert apps.absent(shop(), {"shop": {"state": "absent"}}) == ["shop"]
+    assert apps.absent(shop(state="absent"), {"shop": {"state": "present"}}) == []

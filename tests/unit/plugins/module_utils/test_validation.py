@@ -138,6 +138,13 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (app(python="/usr/bin/python3\n"), "flask_apps.shop.python", ["line break"]),
     (app(python="python3.12"), "flask_apps.shop.python", ["not absolute"]),
     (app(outbound_network="no"), "flask_apps.shop.outbound_network", ["true or false without quotes"]),
+    # maintenance and absence
+    (app(state="abset"), "flask_apps.shop.state", ["absent"]),
+    ({"Shop": {"state": "absent"}}, "flask_apps.Shop", ["lower-case"]),
+    (app(maintenance={"allow": ["office"]}), "flask_apps.shop.maintenance.allow[0]", ["not an address"]),
+    (app(maintenance={"allow": "192.0.2.7/24"}), "flask_apps.shop.maintenance.allow", ["Write 192.0.2.0/24"]),
+    (app(maintenance={"allow": ["::/0"]}), "flask_apps.shop.maintenance.allow[0]", ["nobody would see"]),
+    (app(maintenance={"retry_after_seconds": 0}), "flask_apps.shop.maintenance.retry_after_seconds", ["between 1"]),
     (app(client_max_body_size_mb=0), "flask_apps.shop.client_max_body_size_mb", ["between 1"]),
     (app(extra_packages=["--index-url=x"]), "flask_apps.shop.extra_packages[0]", ["requirement", "name==version"]),
     (app(apt_packages=["libvips42; reboot"]), "flask_apps.shop.apt_packages[0]", ["name of a package"]),
@@ -284,6 +291,9 @@ GOOD_APPS: list[dict[str, Any]] = [
     app(domains=["xn--bcher-kva.de", "shop.example.com"], tls={}),
     app(memory_mb=None, static=None, health=None),
     two(),
+    {"shop": {"state": "absent"}},
+    {"shop": {"state": "absent", "domains": "anything", "workers": 0}},
+    app(state="present", maintenance={"allow": ["192.0.2.0/24", "2001:db8::1"], "page": "<p>"}),
     {},
 ]
 
