@@ -11,9 +11,24 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
-from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import absolute, pack, resolve
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import (
+    absolute,
+    pack,
+    resolve,
+    use_vaulted_key,
+)
 
-_SOURCE = {"git": {"type": "str"}, "version": {"type": "str"}, "path": {"type": "path"}, "archive": {"type": "path"}}
+_SOURCE = {
+    "git": {"type": "str"},
+    "version": {"type": "str"},
+    "deploy_key_path": {"type": "path"},
+    "submodules": {"type": "bool"},
+    "path": {"type": "path"},
+    "archive": {"type": "path"},
+    "root_directory": {"type": "str"},
+}
+# What the host is told; it has no use for the rest.
+_SHOWN = ("git", "version", "path", "archive", "root_directory")
 _ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "source": {
@@ -42,10 +57,12 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, arguments = self.validate_argument_spec(_ARGUMENTS)
         source = absolute(arguments["source"], self._loader.get_basedir())
-        shown = {key: redact(value) for key, value in source.items()}  # -vvv shows what a module is given
+        # -vvv shows what a module is given.
+        shown = {key: redact(source[key]) for key in _SHOWN if key in source}
         module = {"app": arguments["app"], "source": shown, "force": arguments["force"]}
         module["by"] = arguments["by"] or os.environ.get("USER") or "ansible"
         try:
+            use_vaulted_key(source, self._loader)
             resolved = resolve(source)
             module.update(sha=resolved.sha, version=resolved.version)
             if not self._task.check_mode:

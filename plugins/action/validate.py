@@ -20,7 +20,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.validation.site im
     SITE_VARIABLES,
     check_site,
 )
-from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import absolute, resolve
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import absolute, resolve, use_vaulted_key
 
 ROLES_DIR = Path(__file__).resolve().parents[2] / "roles"
 
@@ -68,7 +68,9 @@ class ActionModule(ActionBase):
         for name, app in normalise(values.get("flask_apps") or {}, values.get("flask_app_overrides") or {}).items():
             if name not in facts["apps_with_release"]:
                 try:
-                    resolve(absolute(app["source"], self._loader.get_basedir()))
+                    source = absolute(app["source"], self._loader.get_basedir())
+                    use_vaulted_key(source, self._loader)
+                    resolve(source)
                 except RingstandError as error:
                     problems.add(f"flask_apps.{name}.source", error.message.rstrip("."), "This run would deploy it")
 

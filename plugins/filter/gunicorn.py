@@ -21,6 +21,7 @@ class FilterModule:
             for name in (
                 "app_sandbox",
                 "app_settings",
+                "build_environment",
                 "gunicorn_complete",
                 "gunicorn_stale",
                 "gunicorn_units",

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import builds, gates, releases, schema_of_release, static_files, switch
+from . import app_hints, builds, gates, releases, schema_of_release, static_files, switch
 from .app_unit import activation_pattern, run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
@@ -25,6 +25,7 @@ from .ledger import SCHEMA, Progress, append_line, good_releases, utc
 from .links import point
 from .release_unit import release_unit
 from .systemd import journal_tail, systemctl
+from .writable_dirs import link_writable_dirs
 
 _FREE_MB_MIN = 300
 # What waits in the queue of a release that lost the traffic again is answered once systemd has started it anew.
@@ -65,6 +66,9 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> None:
         with progress.phase("dependencies"):
             venv, progress.about["venv_built"] = builds.ensure_venv(settings, tree)
             os.symlink(os.path.relpath(venv, layout.release_dir(release)), f"{layout.release_dir(release)}/venv")
+            for notice in app_hints.notices(settings, tree, venv):
+                progress.notice(notice)
+            link_writable_dirs(settings, tree)
         with progress.phase("release_command"):
             _run_release_commands(settings, release)
         with progress.phase("freeze"):
@@ -200,7 +204,10 @@ def _import_test(settings: AppSettings, release: str) -> None:
     command = [gunicorn, "--check-config", "--config", layout.gunicorn_config]
     unit = release_unit(settings, release, "import")
     done = run_in_unit(command, app=unit, timeout_seconds=settings.start_timeout_seconds)
-    builds.must_succeed(done, f"import {settings.wsgi!r}", "Nothing was migrated or switched.")
+    hint = app_hints.remedy(
+        done.stdout + done.stderr, settings, unit.working_dir, f"{layout.release_dir(release)}/venv"
+    )
+    builds.must_succeed(done, f"import {settings.wsgi!r}", f"{hint} Nothing was migrated or switched.".lstrip())
 
 
 def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], None]) -> dict[str, Any]:

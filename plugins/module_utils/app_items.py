@@ -23,7 +23,7 @@ AUTO_WORKERS_MAX = 8
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"flask_app", "maintenance", "redis", "redis_password", "secret_key", "state", "tls"}
+    | {"maintenance", "redis", "redis_password", "secret_key", "state", "tls"}
 )
 
 
@@ -154,7 +154,7 @@ def gunicorn_apps(apps: Any, secrets: Any, cpu_count: int, memory_mb: int, overr
         values = environment(app, workers, secrets)
         item = {key: value for key, value in app.items() if key not in NOT_FOR_GUNICORN and value is not None}
         item.update(workers=workers, environment=values, local_database=bool(app["database"]))
-        if app["migrations"] == "auto" and "DATABASE_URL" not in values:
+        if app["migrations"] == "auto" and "DATABASE_URL" not in values and not app["migration_command"]:
             item["migrations"] = "none"
         items.append(item)
     return items

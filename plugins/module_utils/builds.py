@@ -13,12 +13,15 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
+from . import uv_errors
 from .app_unit import AppUnit, Completed, run_in_unit
+from .dependencies import Dependencies, read_dependencies
 from .errors import RingstandError
 from .layout import UV, AppSettings
+from .package_index import INDEX_NAME
+from .python_version import choose_python, interpreter_version
 from .releases import freeze, write_durably
 from .systemd import redact
 
@@ -90,46 +93,18 @@ def _decompression(archive: str) -> list[str]:
     return []
 
 
-def dependency_file(source: str) -> str:
-    """The file that says what to install: ``uv.lock`` beside ``pyproject.toml``, else ``requirements.txt``."""
-    if os.path.isfile(f"{source}/uv.lock") and os.path.isfile(f"{source}/pyproject.toml"):
-        return "uv.lock"
-    if os.path.isfile(f"{source}/requirements.txt"):
-        return "requirements.txt"
-    raise RingstandError(
-        "Failed to install dependencies: the source has neither uv.lock (with pyproject.toml) nor requirements.txt. "
-        "Make one, for example with `uv lock` or `uv pip compile pyproject.toml -o requirements.txt --generate-hashes`."
-    )
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def venv_key(settings: AppSettings, source: str) -> str:
+def venv_key(settings: AppSettings, needed: Dependencies, python: str) -> str:
     """A hash of all that decides what the virtual environment contains."""
-    lock = dependency_file(source)
-    interpreter = subprocess.run(
-        [settings.python, "-c", "import sys; print(sys.implementation.cache_tag, sys.version)"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if interpreter.returncode != 0:
-        raise RingstandError(f"Failed to run {settings.python}: {interpreter.stderr.strip()}")
-    parts = [lock.encode(), _read(f"{source}/{lock}"), settings.python.encode(), interpreter.stdout.encode()]
-    if lock == "uv.lock":
-        parts.append(_read(f"{source}/pyproject.toml"))
-    parts += [package.encode() for package in settings.extra_packages]
-    parts.append(settings.package_index_url.encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    parts = [needed.name, needed.digest(), python, interpreter_version(python), settings.package_index_url]
+    return hashlib.sha256("\0".join([*parts, *settings.extra_packages]).encode()).hexdigest()[:16]
 
 
 def ensure_venv(settings: AppSettings, source: str) -> tuple[str, bool]:
     """Build the virtual environment of a source, or find it built; returns its folder and whether it was built."""
     layout = settings.layout
-    venv = os.path.join(layout.venvs_dir, venv_key(settings, source))
+    needed = read_dependencies(source, settings.requirements_path)
+    python = choose_python(settings.python, source)
+    venv = os.path.join(layout.venvs_dir, venv_key(settings, needed, python))
     if os.path.isfile(os.path.join(venv, _MARKER)):
         return venv, False
     if os.path.isdir(venv):  # a build that was killed
@@ -137,27 +112,49 @@ def ensure_venv(settings: AppSettings, source: str) -> tuple[str, bool]:
     for directory in (venv, layout.cache_dir):
         os.makedirs(directory, mode=0o750, exist_ok=True)
         shutil.chown(directory, settings.name, settings.name)
-    unit = app_unit(
-        settings,
-        "build",
-        source,
-        writable_paths=[venv, layout.cache_dir],
-        outbound_network=True,
-        build=True,
-        environment=_uv_environment(settings, venv),
-    )
-    for command in _uv_commands(settings, source, venv):
-        done = run_in_unit(command, app=unit, timeout_seconds=_BUILD_TIMEOUT_SECONDS)
-        must_succeed(done, f"build the virtual environment ({' '.join(command[1:3])})")
-    if not os.path.exists(f"{venv}/bin/gunicorn"):
-        raise RingstandError(
-            f"Failed to build the virtual environment: {dependency_file(source)} does not contain gunicorn. "
-            f"Add it there, or set extra_packages: [gunicorn] for {settings.name}."
-        )
+    try:
+        _install(settings, needed, python, source, venv)
+    except BaseException:
+        shutil.rmtree(venv, ignore_errors=True)
+        raise
     freeze(venv, settings.name)
     subprocess.run(["sync", "--file-system", venv], check=True)
     write_durably(os.path.join(venv, _MARKER), time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
     return venv, True
+
+
+def _install(settings: AppSettings, needed: Dependencies, python: str, source: str, venv: str) -> None:
+    layout = settings.layout
+    credentials = layout.build_environment_file
+    unit = app_unit(
+        settings,
+        "build",
+        source,
+        # What is built from the source itself leaves its traces there, as build backends do.
+        writable_paths=[venv, layout.cache_dir, *([source] if needed.local else [])],
+        outbound_network=True,
+        build=True,
+        environment=_uv_environment(settings, venv),
+        environment_file=credentials if os.path.exists(credentials) else None,
+    )
+    for command in uv_commands(settings, needed, python, venv):
+        done = run_in_unit(command, app=unit, timeout_seconds=_BUILD_TIMEOUT_SECONDS)
+        if done.rc != 0:
+            raise _uv_failure(settings, done)
+    if not os.path.exists(f"{venv}/bin/gunicorn"):
+        raise RingstandError(
+            f"Failed to build the virtual environment: {needed.name} does not contain gunicorn. "
+            f"Add it there, or set extra_packages: [gunicorn] for {settings.name}."
+        )
+
+
+def _uv_failure(settings: AppSettings, done: Completed) -> RingstandError:
+    output = redact(f"{done.stdout}\n{done.stderr}".strip())
+    reason = f"it took longer than {_BUILD_TIMEOUT_SECONDS} s" if done.timed_out else uv_errors.headline(output)
+    remedy = uv_errors.remedy(output)
+    message = f"Failed to install the packages of {settings.name}: {reason or f'exit status {done.rc}'}."
+    message += f" {remedy}." if remedy else ""
+    return RingstandError(f"{message} Nothing was switched.", rc=done.rc, output=output[-4000:])
 
 
 def _uv_environment(settings: AppSettings, venv: str) -> dict[str, str]:
@@ -174,19 +171,24 @@ def _uv_environment(settings: AppSettings, venv: str) -> dict[str, str]:
         "SSL_CERT_FILE": settings.package_index_ca_path or _SYSTEM_CA,
     }
     if settings.package_index_url:
-        environment["UV_DEFAULT_INDEX"] = settings.package_index_url
+        environment["UV_DEFAULT_INDEX"] = f"{INDEX_NAME}={settings.package_index_url}"
     return environment
 
 
-def _uv_commands(settings: AppSettings, source: str, venv: str) -> list[list[str]]:
-    commands = [[UV, "venv", "--python", settings.python, "--allow-existing", venv]]
-    extra: Sequence[str] = settings.extra_packages
-    if dependency_file(source) == "uv.lock":
-        commands.append([UV, "sync", "--frozen", "--no-dev", "--no-install-project", "--python", settings.python])
-        if extra:
-            commands.append([UV, "pip", "install", *extra])
+def uv_commands(settings: AppSettings, needed: Dependencies, python: str, venv: str) -> list[list[str]]:
+    """The command lines that make the virtual environment and install into it, in order."""
+    commands = [[UV, "venv", "--quiet", "--python", python, "--allow-existing", venv]]
+    install = [UV, "pip", "install"]
+    if needed.is_uv_lock and not settings.package_index_url:
+        without = ["--no-dev", "--no-install-project", "--no-editable"]
+        commands.append([UV, "sync", "--frozen", *without, "--python", python])
+    elif needed.is_uv_lock:  # a sync would ask the index that the lock names; only the versions and hashes are to count
+        exported = os.path.join(venv, "exported-requirements.txt")
+        without = ["--no-dev", "--no-emit-project", "--no-editable"]
+        export = ["--quiet", "--frozen", *without, "--python", python, "--output-file", exported]
+        commands += [[UV, "export", *export], [*install, "--requirements", exported]]
     else:
-        commands.append([UV, "pip", "install", "--requirements", "requirements.txt"])
-        if extra:  # apart: a file with hashes would demand one for each of them
-            commands.append([UV, "pip", "install", *extra])
+        commands.append([*install, "--requirements", needed.name])
+    if settings.extra_packages:  # apart: a file with hashes would demand one for each of them
+        commands.append([*install, *settings.extra_packages])
     return commands

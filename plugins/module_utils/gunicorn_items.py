@@ -11,6 +11,7 @@ from typing import Any
 from .apps import as_list, normalise, plain
 from .errors import RingstandError
 from .layout import AppSettings, Layout
+from .package_index import INDEX_NAME, split_credentials
 from .sandbox import sandbox_directives
 
 START_TIMEOUT_SECONDS = 60
@@ -31,10 +32,15 @@ def gunicorn_complete(apps: Any) -> list[dict[str, Any]]:
             "FLASK_DEBUG": "0",
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": str(workers),
-            **({"FLASK_APP": app["flask_app"]} if app["flask_app"] and "environment" not in given else {}),
+            **({"FLASK_APP": app["flask_app"]} if app["flask_app"] else {}),
             **app["environment"],
         }
         app.update(workers=workers, environment=environment)
+        # In ten percent more requests at most: else all workers would be replaced at the same moment.
+        jitter = app["max_requests_jitter"]
+        app["max_requests_jitter"] = app["max_requests"] // 10 if jitter is None else jitter
+        scheme, separator, _rest = environment.get("DATABASE_URL", "").partition("://")
+        app["database_url_scheme"] = scheme if separator else ""
         app.setdefault("start_timeout_seconds", START_TIMEOUT_SECONDS)
         app["domains"] = as_list(given.get("domains"))
         if not given.get("source"):
@@ -60,8 +66,16 @@ def systemd_environment(values: Mapping[str, Any]) -> str:
 def app_settings(app: Mapping[str, Any], probe_port: int | None = None) -> dict[str, Any]:
     """What of an app goes into its settings file for the program on the host: nothing secret."""
     known = {entry.name for entry in fields(AppSettings)}
-    settings = {key: value for key, value in plain(app).items() if key in known}
+    settings = {key: value for key, value in plain(app).items() if key in known and value is not None}
+    settings["package_index_url"] = split_credentials(settings.get("package_index_url") or "")[0]
     return {**settings, "probe_port": probe_port if settings.get("domains") else None}
+
+
+def build_environment(app: Mapping[str, Any]) -> str:
+    """The text of the environment file that only builds get: the index's credentials; empty without any. Secret."""
+    _url, user, password = split_credentials(plain(app).get("package_index_url") or "")
+    names = {"USERNAME": user, "PASSWORD": password}
+    return systemd_environment({f"UV_INDEX_{INDEX_NAME.upper()}_{name}": text for name, text in names.items() if text})
 
 
 def app_sandbox(app: Mapping[str, Any]) -> list[list[str]]:

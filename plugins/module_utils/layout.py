@@ -93,6 +93,11 @@ class Layout:
         return self._path("etc/ringstand/environment", f"{self.app}.env")
 
     @property
+    def build_environment_file(self) -> str:
+        """What only builds get: the credentials of the package index. It may be missing."""
+        return self._path("etc/ringstand/environment", f"{self.app}.build.env")
+
+    @property
     def gunicorn_config(self) -> str:
         return self._path("etc/ringstand/gunicorn", f"{self.app}.py")
 
@@ -123,6 +128,9 @@ class AppSettings:
 
     Times are seconds, sizes are MB. ``health`` has the keys path, status, host, json, text, consecutive,
     timeout_seconds, observe_seconds and probation_seconds. ``static`` is None or has url and dir (inside the source).
+    ``python`` empty means the one that the source asks for, else the system's.
+    ``writable_dirs`` are folders of the source that become links into ``shared``. ``database_url_scheme`` is what
+    DATABASE_URL begins with, empty without one. ``migration_command`` replaces ``flask db upgrade``.
     ``local_database`` tells that the app's database is in the cluster ``main`` of this host.
     ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
     """
@@ -131,16 +139,21 @@ class AppSettings:
     wsgi: str
     health: dict[str, Any]
     domains: list[str] = field(default_factory=list)
-    python: str = "/usr/bin/python3"
+    python: str = ""
+    requirements_path: str = ""
     extra_packages: list[str] = field(default_factory=list)
     package_index_url: str = ""
     package_index_ca_path: str = ""
     release_command: list[str] = field(default_factory=list)
+    writable_dirs: list[str] = field(default_factory=list)
     migrations: str = "auto"
+    migrations_dir: str = ""
+    migration_command: str = ""
     migration_lock_timeout_seconds: float = 5
     migration_timeout_seconds: float = 1800
     migration_statement_timeout_seconds: float = 0
     local_database: bool = False
+    database_url_scheme: str = ""
     static: dict[str, str] | None = None
     start_timeout_seconds: float = 60
     graceful_timeout_seconds: float = 30

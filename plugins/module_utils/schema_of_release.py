@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from . import builds
+from .app_unit import run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import Progress
+from .migration_plan import MigrationPlan, migration_plan
 from .migrations import MigrationError, MigrationRequest, migrate, unit_runner
 from .postgresql_cluster import Host
 from .release_unit import one_off_unit, release_unit
+from .systemd import redact
 
 _CLUSTER = "main"
+_OUTPUT_CHARACTERS = 1000
 # A release's id has letters, digits and hyphens only.
 _RESTORE_POINT = """SELECT json_build_object('at', to_char(clock_timestamp() AT TIME ZONE 'UTC',
 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'lsn', CASE WHEN current_setting('archive_mode') <> 'off'
@@ -21,7 +27,8 @@ THEN pg_create_restore_point('{name}') END)"""
 
 
 def upgrade(settings: AppSettings, release: str, progress: Progress) -> dict[str, Any]:
-    """Bring the database to the release's head; returns before, after, applied and restore_point.
+    """Bring the database to the release's head; returns before, after, applied and restore_point, and of a command
+    that knows no revisions its output.
 
     Nothing is returned without migrations; restore_point is None where none could be made, with a notice of the cause.
     """
@@ -33,7 +40,11 @@ def upgrade(settings: AppSettings, release: str, progress: Progress) -> dict[str
             point = restore_point(release)
         except RingstandError as error:
             progress.notice(f"No restore point was made before the migrations of {release}: {error.message}")
-    result = _run(settings, release, check=False)
+    plan = _plan(settings, release)
+    if not plan.directory:
+        output = _run_command(settings, release, plan)
+        return {"before": None, "after": None, "applied": [], "restore_point": point, "output": output}
+    result = _run(settings, release, plan, check=False)
     return {"before": result.before, "after": result.after, "applied": result.applied, "restore_point": point}
 
 
@@ -59,8 +70,11 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
     """
     if settings.migrations == "none":
         return ""
+    plan = _plan(settings, release)
+    if not plan.directory:
+        return ""
     try:
-        result = _run(settings, release, check=True, alone=alone)
+        result = _run(settings, release, plan, check=True, alone=alone)
     except MigrationError as error:
         if error.kind != "database_newer":
             return f"Whether {release} fits the database could not be found out: {error.message}"
@@ -80,15 +94,42 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
     return ""
 
 
-def _run(settings: AppSettings, release: str, check: bool, alone: bool = False) -> Any:
+def _plan(settings: AppSettings, release: str) -> MigrationPlan:
+    directory = settings.layout.release_dir(release)
+    return migration_plan(
+        f"{directory}/src",
+        f"{directory}/venv",
+        settings.migrations,
+        settings.migrations_dir,
+        settings.migration_command,
+    )
+
+
+def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, alone: bool = False) -> Any:
     unit = one_off_unit(settings, release) if alone else release_unit(settings, release, "migrate")
     request = MigrationRequest(
         app=settings.name,
         app_dir=unit.working_dir,
         venv_dir=f"{settings.layout.release_dir(release)}/venv",
+        migrations_dir=plan.directory,
+        upgrade_command=list(plan.command),
         lock_timeout_seconds=settings.migration_lock_timeout_seconds,
         statement_timeout_seconds=settings.migration_statement_timeout_seconds,
         timeout_seconds=settings.migration_timeout_seconds,
-        required=settings.migrations == "flask",
+        required=settings.migrations != "auto",
     )
     return migrate(request, unit_runner(unit), check)
+
+
+def _run_command(settings: AppSettings, release: str, plan: MigrationPlan) -> str:
+    """Without revisions of Alembic nothing can be compared: the command decides alone whether there is work."""
+    limits = {
+        "lock_timeout": settings.migration_lock_timeout_seconds,
+        "statement_timeout": settings.migration_statement_timeout_seconds,
+    }
+    options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items() if seconds)
+    unit = release_unit(settings, release, "migrate")
+    unit = replace(unit, environment={**unit.environment, **({"PGOPTIONS": options} if options else {})})
+    done = run_in_unit(plan.command, app=unit, timeout_seconds=settings.migration_timeout_seconds)
+    builds.must_succeed(done, f"run migration_command {settings.migration_command!r} of {settings.name}")
+    return redact(done.stdout.strip())[-_OUTPUT_CHARACTERS:]

@@ -40,8 +40,23 @@ options:
             taken, elsewhere all but caches and virtual environments.
         type: path
       archive:
-        description: A tar archive on the controller. A single folder at its top is stripped.
+        description: A tar or zip archive on the controller. A single folder at its top is stripped.
         type: path
+      deploy_key_path:
+        description:
+          - A private SSH key on the controller with which O(source.git) is read, which may be a vaulted file. It does
+            not leave the controller. Without it the SSH configuration and agent of the user who runs Ansible count.
+        type: path
+      submodules:
+        description:
+          - Whether the submodules of O(source.git) are deployed too. A revision with submodules is refused without a
+            decision.
+        type: bool
+      root_directory:
+        description:
+          - The folder of the source that has the app, for a repository of several. Nothing else reaches the host, and
+            all that names files of the source is relative to it.
+        type: str
   by:
     description: Who deploys, for the ledger. The user who runs Ansible by default.
     type: str
@@ -168,6 +183,9 @@ def main() -> None:
                     "version": {"type": "str"},
                     "path": {"type": "path"},
                     "archive": {"type": "path"},
+                    "deploy_key_path": {"type": "path"},
+                    "submodules": {"type": "bool"},
+                    "root_directory": {"type": "str"},
                 },
             },
             "by": {"type": "str"},

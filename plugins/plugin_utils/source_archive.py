@@ -7,22 +7,23 @@ Hosts need neither git nor a key for it, and every host of a deploy gets the sam
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import re
-import shutil
-import subprocess
-import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
+from ansible_collections.ringstand.flask.plugins.plugin_utils.archive_source import archive_hash, pack_archive
+from ansible_collections.ringstand.flask.plugins.plugin_utils.git_source import (
+    Repository,
+    pack_revision,
+    resolve_revision,
+    run_git,
+)
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_tar import pack_files
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LEFT_OUT = {
     ".git",
     ".hg",
@@ -35,8 +36,7 @@ _LEFT_OUT = {
     ".ruff_cache",
     ".tox",
 }
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-_GIT_TIMEOUT_SECONDS = 600
+_PATHS = ("path", "archive", "deploy_key_path")
 
 
 @dataclass(frozen=True)
@@ -47,100 +47,79 @@ class ResolvedSource:
     version: str
 
 
-def absolute(source: Mapping[str, Any], base_dir: str) -> dict[str, str]:
-    """The keys of a source that are set, as text, with paths relative to ``base_dir`` made absolute."""
-    found = {key: str(value) for key, value in source.items() if value}
-    return {key: os.path.join(base_dir, text) if key in ("path", "archive") else text for key, text in found.items()}
+def absolute(source: Mapping[str, Any], base_dir: str) -> dict[str, Any]:
+    """The keys of a source that are set, with paths relative to ``base_dir`` made absolute."""
+    found = {key: str(value) for key, value in source.items() if value and not isinstance(value, bool)}
+    found.update((key, os.path.join(base_dir, found[key])) for key in _PATHS if key in found)
+    return {**found, **{key: value for key, value in source.items() if isinstance(value, bool)}}
 
 
-def resolve(source: dict[str, str]) -> ResolvedSource:
+def use_vaulted_key(source: dict[str, Any], loader: Any) -> None:
+    """Let a deploy key that is a vaulted file be read from a decrypted copy, which the loader removes at the end."""
+    if source.get("deploy_key_path"):
+        try:
+            source["deploy_key_path"] = loader.get_real_file(source["deploy_key_path"])
+        except AnsibleError as error:
+            raise RingstandError(f"Failed to read source.deploy_key_path: {error.message}") from error
+
+
+def resolve(source: Mapping[str, Any]) -> ResolvedSource:
     """Give the source its final name, without packing it.
 
     ``source`` has git and version, or path, or archive; a version beside the latter two is only a label.
     Raises :class:`RingstandError` when it does not exist or is ambiguous.
     """
     if source.get("git"):
-        sha = resolve_revision(source["git"], source["version"])
-        return ResolvedSource(sha, source["version"])
-    digest = _tree_hash(source["path"]) if source.get("path") else _file_hash(source["archive"])
+        return ResolvedSource(resolve_revision(_repository(source)), source["version"])
+    digest = _tree_hash(_folder(source)) if source.get("path") else archive_hash(source["archive"])
     return ResolvedSource(digest, source.get("version") or digest[:12])
 
 
-def pack(source: dict[str, str], resolved: ResolvedSource, target: str) -> None:
+def pack(source: Mapping[str, Any], resolved: ResolvedSource, target: str) -> None:
     """Write the source to the tar archive ``target``."""
     if source.get("git"):
-        _pack_revision(source["git"], source["version"], resolved.sha, target)
+        pack_revision(_repository(source), resolved.sha, target)
     elif source.get("path"):
-        _pack_tree(source["path"], target)
-    else:
-        shutil.copyfile(source["archive"], target)
-
-
-def _git(*arguments: str, cwd: str | None = None) -> str:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a password prompt would hang an unattended run
-    environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_GIT_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RingstandError(f"git {arguments[0]} says: {redact(done.stderr.strip())}", rc=done.returncode)
-    return done.stdout
-
-
-def resolve_revision(repository: str, version: str) -> str:
-    """Return the commit that a branch, a tag or a full commit id means in a remote repository."""
-    if _COMMIT.fullmatch(version):
-        return version
-    shown = redact(repository)
-    try:
-        listing = _git("ls-remote", "--", repository, f"refs/heads/{version}", f"refs/tags/{version}*")
-    except RingstandError as error:
-        raise RingstandError(f"Failed to resolve {version!r} in {shown}: {error.message}", **error.details) from error
-    refs = {ref: sha for sha, ref in (line.split("\t") for line in listing.splitlines())}
-    branch, tag = refs.get(f"refs/heads/{version}"), refs.get(f"refs/tags/{version}")
-    peeled = refs.get(f"refs/tags/{version}^{{}}", tag)  # an annotated tag is an object of its own
-    if branch and peeled and branch != peeled:
-        raise RingstandError(
-            f"Failed to resolve {version!r} in {shown}: it is a branch ({branch[:12]}) and a tag ({peeled[:12]}). "
-            "Name the commit instead."
-        )
-    if not branch and not peeled:
-        raise RingstandError(
-            f"Failed to resolve {version!r} in {shown}: there is no branch or tag of that name. "
-            "Name one, or the full id of a commit (a short id cannot be looked up from outside)."
-        )
-    return str(peeled or branch)
-
-
-def _pack_revision(repository: str, version: str, sha: str, target: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="ringstand-") as work:
+        folder = _folder(source)
         try:
-            _git("init", "--quiet", "--bare", work)
-            try:
-                _git("fetch", "--quiet", "--depth=1", "--", repository, sha, cwd=work)
-            except RingstandError:  # some servers hand out branches and tags only
-                _git("fetch", "--quiet", "--tags", "--", repository, "+refs/heads/*:refs/heads/*", cwd=work)
-            _git("archive", "--format=tar.gz", f"--output={os.path.abspath(target)}", sha, cwd=work)
+            pack_files(folder, _source_files(folder), target)
         except RingstandError as error:
-            raise RingstandError(
-                f"Failed to fetch {version!r} ({sha[:12]}) from {redact(repository)}: {error.message}", **error.details
-            ) from error
+            raise RingstandError(f"Failed to pack source.path {folder!r}: {error.message}", **error.details) from error
+    else:
+        pack_archive(source["archive"], source.get("root_directory", ""), target)
+
+
+def _repository(source: Mapping[str, Any]) -> Repository:
+    return Repository(
+        source["git"],
+        source["version"],
+        source.get("deploy_key_path", ""),
+        source.get("submodules"),
+        source.get("root_directory", ""),
+    )
+
+
+def _folder(source: Mapping[str, Any]) -> str:
+    return os.path.normpath(os.path.join(source["path"], source.get("root_directory", "")))
 
 
 def _tracked_files(path: str) -> list[str] | None:
     """What git would commit of a folder, or None when the folder is not in a work tree."""
+    listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."]
     try:
-        listing = _git("-C", path, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
-    except (RingstandError, FileNotFoundError):
+        done = run_git(["-C", path, *listed])
+    except FileNotFoundError:
         return None
-    return sorted(name for name in listing.split("\0") if name and os.path.lexists(os.path.join(path, name)))
+    if done.returncode != 0:
+        return None
+    names = [name for name in done.stdout.split("\0") if name and os.path.lexists(os.path.join(path, name))]
+    inner = [name for name in names if os.path.isdir(os.path.join(path, name)) and not os.path.islink(f"{path}/{name}")]
+    # A submodule, or a repository in the repository: git names the folder alone.
+    for folder in inner:
+        names.remove(folder)
+        base = folder.rstrip("/")
+        names += [f"{base}/{name}" for name in _source_files(os.path.join(path, base))]
+    return sorted(names)
 
 
 def _source_files(path: str) -> list[str]:
@@ -168,20 +147,6 @@ def _tree_hash(path: str) -> str:
         digest.update(f"{name}\0{kind}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
-
-
-def _pack_tree(path: str, target: str) -> None:
-    with gzip.open(target, "wb", compresslevel=6) as stream, tarfile.open(fileobj=stream, mode="w|") as archive:
-        for name in _source_files(path):
-            archive.add(os.path.join(path, name), arcname=f"./{name}", recursive=False)
-
-
-def _file_hash(path: str) -> str:
-    if not path.endswith(_TAR_SUFFIXES):
-        raise RingstandError(
-            f"Failed to read source.archive {path!r}: it is not one of {', '.join(_TAR_SUFFIXES)}. Pack it as tar."
-        )
-    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def _read(path: str) -> bytes:

@@ -18,7 +18,7 @@ from .names import check_app_name, check_database_name, check_environment, check
 from .problems import Problems, join
 from .schema import check_keys
 from .secrets import check_secret, check_url
-from .sources import URL_PASSWORD, check_absolute_path, check_relative_dir, check_source
+from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
 
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\([^\n\0]*\))?")
 WORKER_CLASSES = ("gthread", "sync", "gevent")
@@ -78,6 +78,9 @@ def _check_database(app: Mapping[str, Any], path: str, problems: Problems) -> No
     if app.get("migrations") == "flask" and database is False and not url:
         rule = "the app has no database to migrate"
         problems.add(join(path, "migrations"), rule, "Set migrations: none, or give it a database", "flask")
+    if app.get("migrations") == "none" and app.get("migration_command"):
+        remedy = "Remove one of both"
+        problems.add(join(path, "migration_command"), "it does not run with migrations: none", remedy)
     lock = _number(app, "migration_lock_timeout_seconds", 5)
     if lock > _number(app, "migration_timeout_seconds", 1800):
         rule = "the wait for a lock is longer than migration_timeout_seconds"
@@ -104,17 +107,16 @@ def check_static_url(url: Any, path: str, problems: Problems) -> None:
 
 
 def _check_static(app: Mapping[str, Any], path: str, problems: Problems) -> None:
-    static, source = _mapping(app, "static"), _text(_mapping(app, "source"), "path")
+    static, source = _mapping(app, "static"), app_folder(_mapping(app, "source"))
     url, directory = _text(static, "url"), static.get("dir")
     check_static_url(url, join(path, "url"), problems)
     here = join(path, "dir")
     inside = directory is not None and check_relative_dir(directory, here, problems)
-    if inside and source and os.path.isdir(source) and not os.path.isdir(os.path.join(source, str(directory))):
+    if inside and source and not os.path.isdir(os.path.join(source, str(directory))):
         problems.add(here, "the source has no such directory", "Correct it or remove static", directory)
 
 
-def _check_commands(app: Mapping[str, Any], path: str, problems: Problems) -> None:
-    commands = app.get("release_command")
+def _check_commands(commands: Any, path: str, problems: Problems) -> None:
     for position, command in enumerate(as_list(commands)):
         here = join(path, position) if isinstance(commands, list) else path
         if not isinstance(command, str):
@@ -129,13 +131,19 @@ def _check_commands(app: Mapping[str, Any], path: str, problems: Problems) -> No
 
 
 def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    for key in ("requirements_path", "migrations_dir"):
+        if app.get(key):
+            check_relative_dir(app[key], join(path, key), problems)
+    for position, directory in enumerate(as_list(app.get("writable_dirs"))):
+        here = join(join(path, "writable_dirs"), position)
+        if check_relative_dir(directory, here, problems) and not re.fullmatch(r"[\w./-]+", directory):
+            problems.add(here, "a folder has letters, digits, '_', '.', '-' and '/'", "Rename it", directory)
     for key in ("python", "package_index_ca_path"):
         if app.get(key):
             check_absolute_path(app[key], join(path, key), problems)
     index, here = app.get("package_index_url"), join(path, "package_index_url")
-    if isinstance(index, str) and URL_PASSWORD.match(index):
-        rule = "the URL holds a password, but it is kept in a file that all users of the host can read"
-        problems.add(here, rule, "Let the index admit the host by its address or through a proxy")
+    if isinstance(index, str) and index.startswith("http://") and URL_PASSWORD.match(index):
+        problems.add(here, "the URL holds a password, which http sends in clear text", "Use https")
     check_url(index or None, ("https", "http", "file"), here, problems)
     check_packages(as_list(app.get("apt_packages")), join(path, "apt_packages"), problems)
     for position, package in enumerate(as_list(app.get("extra_packages"))):
@@ -147,11 +155,12 @@ def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
 def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     """What gunicorn and a release need to know; items of ``gunicorn_apps`` have these keys too."""
     if isinstance(app.get("source"), dict):
-        check_source(app["source"], join(path, "source"), problems)
+        check_source(app["source"], _text(app, "requirements_path") or "", join(path, "source"), problems)
     _check_process(app, path, problems)
     _check_health(app, join(path, "health"), problems)
     _check_static(app, join(path, "static"), problems)
-    _check_commands(app, join(path, "release_command"), problems)
+    for key in ("release_command", "migration_command"):
+        _check_commands(app.get(key), join(path, key), problems)
     _check_paths(app, path, problems)
 
 

@@ -29,10 +29,20 @@ MAINTENANCE = {
     "retry_after_seconds": _number(1, 86_400),
 }
 
+SOURCE_FIELDS = {
+    "git": TEXT,
+    "version": TEXT,
+    "deploy_key_path": TEXT,
+    "submodules": SWITCH,
+    "path": TEXT,
+    "archive": TEXT,
+    "root_directory": TEXT,
+}
+
 APP_FIELDS = {
     "state": Field((str,), choices=STATES),
     "domains": Field((list,), elements=TEXT, required=True),
-    "source": Field((dict,), options={"git": TEXT, "version": TEXT, "path": TEXT, "archive": TEXT}, required=True),
+    "source": Field((dict,), options=SOURCE_FIELDS, required=True),
     "wsgi": Field((str,), required=True),
     # 128: no one machine runs more; gunicorn's advice is 2 to 4 per CPU.
     "workers": Field((int, str), choices=("auto",), minimum=1, maximum=128),
@@ -42,6 +52,7 @@ APP_FIELDS = {
     "graceful_timeout_seconds": _number(1, 3600),
     "start_timeout_seconds": _number(1, 3600),
     "max_requests": _number(0, 10_000_000),
+    "max_requests_jitter": _number(0, 10_000_000),
     "environment": Field((dict,), secret=True),
     "secret_key": SECRET,
     "database": Field((bool, dict), options={"name": TEXT, "extensions": TEXTS}),
@@ -49,7 +60,9 @@ APP_FIELDS = {
     "database_url_scheme": TEXT,
     "redis": Field((bool, dict), options={"queue": REDIS_INSTANCE, "cache": REDIS_INSTANCE}),
     "redis_password": SECRET,
-    "migrations": Field((str,), choices=("auto", "flask", "none")),
+    "migrations": Field((str,), choices=("auto", "flask", "alembic", "none")),
+    "migrations_dir": TEXT,
+    "migration_command": TEXT,
     "migration_lock_timeout_seconds": _seconds(1, 600),
     "migration_timeout_seconds": _seconds(10, 86_400),
     "migration_statement_timeout_seconds": _seconds(0, 86_400),
@@ -77,6 +90,8 @@ APP_FIELDS = {
     "apt_packages": TEXTS,
     "extra_packages": TEXTS,
     "python": TEXT,
+    "requirements_path": TEXT,
+    "writable_dirs": TEXTS,
     "outbound_network": SWITCH,
     "backup": SWITCH,
     "memory_mb": _number(64, 16_777_216),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..dependencies import DependencyError, read_dependencies
 from .problems import Problems, join
 
 KINDS = ("git", "path", "archive")
@@ -18,8 +19,7 @@ URL_PASSWORD = re.compile(r"[a-z+]+://[^/@\s]*:[^/@\s]+@")
 BAD_REF = re.compile(r"^-|\.\.|[\s~^:?*\[\\\x00-\x1f\x7f]|@\{|\.lock$|/$|^/|//|\.$")
 _TOP_LEVEL = "/ /bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /var"
 SYSTEM_DIRS = frozenset(_TOP_LEVEL.split())
-# What the host unpacks with tar.
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".tar.zst")
+ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".tar.zst")
 
 
 def check_absolute_path(value: Any, path: str, problems: Problems) -> bool:
@@ -47,25 +47,26 @@ def check_relative_dir(value: Any, path: str, problems: Problems) -> bool:
     return True
 
 
-def _check_dependencies(directory: str, path: str, problems: Problems) -> None:
-    """One of the two supported forms: requirements.txt, or pyproject.toml with uv.lock."""
-    requirements = os.path.join(directory, "requirements.txt")
-    project, lock = (os.path.exists(os.path.join(directory, name)) for name in ("pyproject.toml", "uv.lock"))
-    if lock and project:
+def check_dependencies(directory: str, requirements_path: str, path: str, problems: Problems) -> None:
+    """What the host would refuse of a folder on this machine."""
+    try:
+        read_dependencies(directory, requirements_path)
+    except DependencyError as error:
+        problems.add(path, error.rule, error.remedy, directory)
+
+
+def _check_deploy_key(key: Any, url: Any, path: str, problems: Problems) -> None:
+    if not check_absolute_path(key, path, problems):
         return
-    if not os.path.exists(requirements):
-        remedy = "Add a requirements.txt, or lock the pyproject.toml with: uv lock" if project else "Add one"
-        problems.add(path, "the source has neither requirements.txt nor pyproject.toml with uv.lock", remedy, directory)
-        return
-    with open(requirements, "rb") as file:
-        lines = file.read().splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        where = f"line {number} of its requirements.txt"
-        if line.endswith(b"\r\n"):
-            problems.add(path, f"{where} ends as on Windows (CRLF)", "Convert the file, with: dos2unix", directory)
-            return
-        if re.match(rb"\s*(-e|--editable)\b", line):
-            problems.add(path, f"{where} is an editable install", "Name a released or a local package", directory)
+    if isinstance(url, str) and re.match(r"(https?|git|file)://|/", url):
+        problems.add(path, "the address of the repository does not use SSH", "Write it as git@host:path", url)
+    elif not os.path.isfile(key):
+        problems.add(path, "the file does not exist on this machine", "Correct the path", key)
+    else:
+        with open(key, "rb") as file:
+            is_vaulted = file.read(14) == b"$ANSIBLE_VAULT"
+        if not is_vaulted and os.stat(key).st_mode & 0o077:
+            problems.add(path, "others than its owner may read the key, and ssh refuses it", "Run: chmod 600", key)
 
 
 def _check_git(source: Mapping[str, Any], path: str, problems: Problems) -> None:
@@ -80,16 +81,30 @@ def _check_git(source: Mapping[str, Any], path: str, problems: Problems) -> None
     if isinstance(version, str) and (not version or BAD_REF.search(version)):
         remedy = "Name a tag, a branch or a commit"
         problems.add(join(path, "version"), "this cannot be a revision", remedy, version)
+    if source.get("deploy_key_path") is not None:
+        _check_deploy_key(source["deploy_key_path"], url, join(path, "deploy_key_path"), problems)
 
 
-def _check_local(source: Mapping[str, Any], path: str, problems: Problems) -> None:
-    directory, archive = source.get("path"), source.get("archive")
+def app_folder(source: Mapping[str, Any]) -> str | None:
+    """The app's folder of a source that is a folder on this machine, when it is there."""
+    path, root_directory = source.get("path"), source.get("root_directory") or ""
+    if not isinstance(path, str) or not isinstance(root_directory, str):
+        return None
+    folder = os.path.normpath(os.path.join(path, root_directory))
+    return folder if path and os.path.isdir(folder) else None
+
+
+def _check_local(source: Mapping[str, Any], requirements_path: str, path: str, problems: Problems) -> None:
+    directory, archive, folder = source.get("path"), source.get("archive"), app_folder(source)
     if directory is not None and check_absolute_path(directory, join(path, "path"), problems):
         if not os.path.isdir(directory):
             rule = "the directory does not exist on this machine"
             problems.add(join(path, "path"), rule, "Correct the path", directory)
+        elif folder is None:
+            rule = "the source has no such folder"
+            problems.add(join(path, "root_directory"), rule, "Correct it", source.get("root_directory"))
         else:
-            _check_dependencies(directory, join(path, "path"), problems)
+            check_dependencies(folder, requirements_path, join(path, "path"), problems)
     if archive is not None and check_absolute_path(archive, join(path, "archive"), problems):
         here = join(path, "archive")
         if not archive.endswith(ARCHIVES):
@@ -98,7 +113,7 @@ def _check_local(source: Mapping[str, Any], path: str, problems: Problems) -> No
             problems.add(here, "the file does not exist on this machine", "Correct the path", archive)
 
 
-def check_source(source: Mapping[str, Any], path: str, problems: Problems) -> None:
+def check_source(source: Mapping[str, Any], requirements_path: str, path: str, problems: Problems) -> None:
     """Exactly one kind of source, and that one usable."""
     given = [kind for kind in KINDS if source.get(kind) is not None]
     if len(given) != 1:
@@ -106,5 +121,11 @@ def check_source(source: Mapping[str, Any], path: str, problems: Problems) -> No
         problems.add(path, rule, f"Give exactly one of: {', '.join(KINDS)}")
     if source.get("version") is not None and "git" not in given:
         problems.add(join(path, "version"), "only a git source has a version", "Remove it")
+    for key in ("deploy_key_path", "submodules"):
+        if source.get(key) is not None and "git" not in given:
+            problems.add(join(path, key), f"only a git source has {key}", "Remove it")
+    if source.get("root_directory") is not None:
+        inside = check_relative_dir(source["root_directory"], join(path, "root_directory"), problems)
+        source = source if inside else {**source, "root_directory": None}
     _check_git(source, path, problems)
-    _check_local(source, path, problems)
+    _check_local(source, requirements_path, path, problems)

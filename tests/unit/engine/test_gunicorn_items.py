@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.gunicorn_items import (
     app_settings,
+    build_environment,
     gunicorn_complete,
     gunicorn_stale,
     gunicorn_units,
@@ -48,6 +49,45 @@ def test_the_settings_file_holds_nothing_secret() -> None:
     (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "environment": {"SECRET_KEY": "canary"}}])
     assert "canary" not in str(app_settings(app))
     assert app["environment"]["SECRET_KEY"] == "canary"
+
+
+def test_what_every_process_of_an_app_gets() -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "workers": 3, "environment": {"A": 1}}])
+    given = {"FLASK_DEBUG": "0", "PYTHONUNBUFFERED": "1", "WEB_CONCURRENCY": "3", "FLASK_APP": "shop:app", "A": "1"}
+    assert app["environment"] == given
+
+
+@pytest.mark.parametrize(("flask_app", "environment"), [("shop.cli:app", {"FLASK_APP": "shop.cli:app"}), ("", {})])
+def test_flask_app_is_what_the_user_wants_or_not_there(flask_app: str, environment: dict[str, str]) -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "flask_app": flask_app}])
+    assert {name: app["environment"][name] for name in ("FLASK_APP",) if name in app["environment"]} == environment
+
+
+@pytest.mark.parametrize(
+    ("given", "jitter"), [({}, 0), ({"max_requests": 1000}, 100), ({"max_requests": 9, "max_requests_jitter": 5}, 5)]
+)
+def test_workers_are_not_replaced_all_at_once(given: dict[str, int], jitter: int) -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", **given}])
+    assert app["max_requests_jitter"] == jitter
+
+
+def test_the_credentials_of_an_index_are_in_the_builds_environment_only() -> None:
+    url = "https://build:p%40ss%2Fword@packages.example.com:8443/simple"
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "package_index_url": url}])
+    assert app_settings(app)["package_index_url"] == "https://packages.example.com:8443/simple"
+    text = 'UV_INDEX_RINGSTAND_PASSWORD="p@ss/word"\nUV_INDEX_RINGSTAND_USERNAME="build"\n'
+    assert build_environment(app) == text
+    assert not any("p@ss" in value for value in app["environment"].values())
+    assert build_environment({**app, "package_index_url": "https://packages.example.com/simple"}) == ""
+    assert build_environment({**app, "package_index_url": "https://token@x.y/"}).startswith("UV_INDEX_RINGSTAND_USERNAME")
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"), [("postgresql+psycopg://shop@/shop", "postgresql+psycopg"), ("sqlite:////x", "sqlite"), ("", "")]
+)
+def test_the_settings_know_the_kind_of_database_and_no_more(url: str, scheme: str) -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "environment": {"DATABASE_URL": url}}])
+    assert app_settings(app)["database_url_scheme"] == scheme
 
 
 @pytest.mark.parametrize(("domains", "port"), [([], None), (["shop.example.com"], 443)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -115,9 +116,197 @@ def test_a_folders_name_follows_its_content_and_modes_only(tmp_path: Path) -> No
     [
         ({"path": "/nonexistent/shop"}, "not a folder on the controller"),
         ({"archive": "/nonexistent/shop.tar.gz"}, "No such file"),
-        ({"archive": "/nonexistent/shop.zip"}, "Pack it as tar"),
+        ({"archive": "/nonexistent/shop.rar"}, "is not one of .*zip"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_named(source: dict[str, str], reason: str) -> None:
     with pytest.raises(RingstandError, match=reason):
         resolve(source)
+
+
+# --- git: keys, submodules, large files, one app of several ---------------------------------------------------------
+
+
+def add_submodule(repository: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "--quiet")
+    (library / "lib.py").write_text("lib")
+    git(library, "add", ".")
+    git(library, "commit", "--quiet", "-m", "lib")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../library", "vendor/lib")
+    git(repository, "commit", "--quiet", "-m", "with a submodule")
+
+
+@pytest.fixture
+def local_submodules_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git itself has it for its tests: it clones no submodule from this machine otherwise."""
+    for name, value in (("COUNT", "1"), ("KEY_0", "protocol.file.allow"), ("VALUE_0", "always")):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+
+
+@pytest.mark.usefixtures("local_submodules_allowed")
+@pytest.mark.parametrize(("wanted", "names_packed"), [(True, [".gitmodules", "app.py", "vendor/lib/lib.py"])])
+def test_submodules_are_packed_where_they_are_wanted(
+    repository: Path, tmp_path: Path, wanted: bool, names_packed: list[str]
+) -> None:
+    add_submodule(repository, tmp_path)
+    source = {"git": str(repository), "version": "main", "submodules": wanted}
+    pack(source, resolve(source), str(tmp_path / "out.tar"))
+    assert sorted(names(tmp_path / "out.tar")) == names_packed
+
+
+def test_submodules_need_a_decision(repository: Path, tmp_path: Path) -> None:
+    add_submodule(repository, tmp_path)
+    source = {"git": str(repository), "version": "main"}
+    with pytest.raises(RingstandError, match=r"it has submodules \(vendor/lib\). Set source.submodules"):
+        pack(source, resolve(source), str(tmp_path / "out.tar"))
+    source["submodules"] = False
+    pack(source, resolve(source), str(tmp_path / "out.tar"))
+    assert sorted(names(tmp_path / "out.tar")) == [".gitmodules", "app.py"]
+
+
+def test_a_work_tree_is_packed_with_its_submodules(repository: Path, tmp_path: Path) -> None:
+    add_submodule(repository, tmp_path)
+    pack({"path": str(repository)}, resolve({"path": str(repository)}), str(tmp_path / "out.tar"))
+    assert "vendor/lib/lib.py" in names(tmp_path / "out.tar")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12345\n"
+
+
+@pytest.mark.parametrize("kind", ["git", "path", "archive"])
+def test_files_that_git_lfs_keeps_are_refused(repository: Path, tmp_path: Path, kind: str) -> None:
+    (repository / "logo.png").write_text(POINTER)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "logo")
+    git(repository, "archive", f"--output={tmp_path / 'in.tar.gz'}", "HEAD")
+    source = {"git": {"git": str(repository), "version": "main"}, "path": {"path": str(repository)},
+              "archive": {"archive": str(tmp_path / "in.tar.gz")}}[kind]  # fmt: skip
+    with pytest.raises(RingstandError, match="logo.png is kept by Git LFS, and only its pointer is here"):
+        pack(source, resolve(source), str(tmp_path / "out.tar"))
+
+
+@pytest.mark.parametrize("version", ["refs/heads/both", "refs/tags/both", "refs/tags/v1"])
+def test_a_full_name_says_which_of_two_is_meant(repository: Path, version: str) -> None:
+    git(repository, "branch", "both", "v1^{commit}")
+    git(repository, "tag", "-a", "both", "-m", "both", "main")
+    resolved = resolve({"git": str(repository), "version": version})
+    assert resolved.sha == git(repository, "rev-parse", f"{version}^{{commit}}").strip()
+
+
+def monorepo(repository: Path) -> None:
+    for name in ("apps/shop/app.py", "apps/shop/requirements.txt", "apps/blog/app.py"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(name)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "several apps")
+
+
+@pytest.mark.parametrize("kind", ["git", "path", "archive"])
+def test_of_several_apps_only_the_one_in_root_directory_is_packed(repository: Path, tmp_path: Path, kind: str) -> None:
+    monorepo(repository)
+    git(repository, "archive", "--prefix=all-1.0/", f"--output={tmp_path / 'in.zip'}", "HEAD")
+    source = {"git": {"git": str(repository), "version": "main"}, "path": {"path": str(repository)},
+              "archive": {"archive": str(tmp_path / "in.zip")}}[kind]  # fmt: skip
+    source["root_directory"] = "apps/shop"
+    pack(source, resolve(source), str(tmp_path / "out.tar"))
+    packed = {name: f"apps/shop/{name}".encode() for name in ("app.py", "requirements.txt")}
+    assert names(tmp_path / "out.tar") == packed
+    source["root_directory"] = "apps/none"
+    with pytest.raises(RingstandError, match="no folder|not a folder"):
+        pack(source, resolve({**source, "root_directory": "apps/shop"}), str(tmp_path / "out.tar"))
+
+
+def test_ssh_gets_the_deploy_key_and_checks_hosts_as_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A stand-in for ssh writes down how it is called."""
+    called = tmp_path / "called"
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {called}\necho "Host key verification failed." >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    source = {"git": "git@git.example.com:acme/shop.git", "version": "v1", "deploy_key_path": "/keys/shop key"}
+    with pytest.raises(RingstandError, match="not among the known hosts .* add it to known_hosts"):
+        resolve(source)
+    words = called.read_text().splitlines()
+    assert words[words.index("-i") + 1] == "/keys/shop key"
+    assert "IdentitiesOnly=yes" in words
+    assert "BatchMode=yes" in words
+    assert "-A" not in words
+    assert "StrictHostKeyChecking" not in called.read_text()
+    del source["deploy_key_path"]
+    with pytest.raises(RingstandError):
+        resolve(source)
+    assert "-i" not in called.read_text().splitlines()
+
+
+# --- archives that must not be trusted ------------------------------------------------------------------------------
+
+
+def tar_with(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for member in members:
+            archive.addfile(member)
+    return path
+
+
+def tar_member(name: str, **changes: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for key, value in changes.items():
+        setattr(info, key, value)
+    return info
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (tar_member("../evil"), "leads out"),
+        (tar_member("/etc/evil"), "leads out"),
+        (tar_member("a/../../evil"), "leads out"),
+        (tar_member("..", type=tarfile.DIRTYPE), "leads out"),
+        (tar_member("a/link", type=tarfile.SYMTYPE, linkname="../../etc"), "leads out"),
+        (tar_member("link", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "leads out"),
+        (tar_member("hard", type=tarfile.LNKTYPE, linkname="../evil"), "leads out"),
+        (tar_member("device", type=tarfile.CHRTYPE), "neither a file nor a link"),
+        (tar_member("pipe", type=tarfile.FIFOTYPE), "neither a file nor a link"),
+    ],
+)
+def test_a_tar_archive_that_leads_out_is_refused(tmp_path: Path, member: tarfile.TarInfo, words: str) -> None:
+    source = {"archive": str(tar_with(tmp_path / "in.tar.gz", tar_member("app.py"), member))}
+    with pytest.raises(RingstandError, match=words):
+        pack(source, resolve(source), str(tmp_path / "out.tar"))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "..\\evil"])
+def test_a_zip_archive_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), "x")
+    source = {"archive": str(tmp_path / "in.zip")}
+    with pytest.raises(RingstandError, match="leads out of the archive"):
+        pack(source, resolve(source), str(tmp_path / "out.tar"))
+
+
+def test_a_zip_archive_keeps_links_and_modes_and_loses_its_top(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for name, mode, content in (
+            ("shop-1.0/app.py", 0o100644, "app"),
+            ("shop-1.0/run", 0o100755, "run"),
+            ("shop-1.0/link", 0o120777, "app.py"),
+            ("__MACOSX/shop-1.0/._app.py", 0o100644, "junk"),
+        ):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, content)
+    source = {"archive": str(tmp_path / "in.zip")}
+    pack(source, resolve(source), str(tmp_path / "out.tar"))
+    with tarfile.open(tmp_path / "out.tar") as packed:
+        found = {member.name: (oct(member.mode), member.linkname) for member in packed}
+    assert found == {"./app.py": ("0o644", ""), "./run": ("0o755", ""), "./link": ("0o755", "app.py")}
+
+
+@pytest.mark.parametrize("name", ["in.zip", "in.tar.gz", "in.tar.zst"])
+def test_a_damaged_archive_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"damaged")
+    source = {"archive": str(tmp_path / name)}
+    with pytest.raises(RingstandError, match=f"Failed to read source.archive '.*{name}'"):
+        pack(source, resolve(source), str(tmp_path / "out.tar"))

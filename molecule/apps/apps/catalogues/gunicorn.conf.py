@@ -1,0 +1,1 @@
+raise RuntimeError("gunicorn has read the settings of the source")

@@ -1,0 +1,15 @@
+"""things"""
+
+import sqlalchemy
+from alembic import op
+
+revision = "a1"
+down_revision = None
+
+
+def upgrade():
+    op.create_table("things", sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True))
+
+
+def downgrade():
+    op.drop_table("things")

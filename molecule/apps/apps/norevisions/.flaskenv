@@ -1,0 +1,2 @@
+FLASK_DEBUG=1
+FLASK_APP=nowhere:app

@@ -1,0 +1,83 @@
+"""How the tests ask an app, and how they deploy a changed copy of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APPS = Path(__file__).parents[1] / "apps"
+GET = """
+import http.client, socket, sys
+app, path, host = sys.argv[1:]
+connection = http.client.HTTPConnection(host)
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect(f"/run/{app}/live.sock")
+connection.request("GET", path)
+answer = connection.getresponse()
+print(answer.status)
+print(answer.read().decode(), end="")
+"""
+
+
+def archive(app: str, changes: dict[str, str | None]) -> bytes:
+    """The app's files, with those of ``changes`` in their place; None leaves one out."""
+    root = APPS / app
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    changed = {name: None if text is None else text.encode() for name, text in changes.items()}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as stream:
+        for name, content in {**found, **changed}.items():
+            if content is not None:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                stream.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+class Host:
+    """The host of the apps."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+        self._number = int(time.time())
+
+    def get(self, app: str, path: str, host: str = "localhost") -> tuple[int, str]:
+        status, _newline, body = self.host.check_output("python3 -c %s %s %s %s", GET, app, path, host).partition("\n")
+        return int(status), body
+
+    def put(self, content: bytes, path: str, mode: str = "0644") -> None:
+        encoded = base64.b64encode(content).decode()
+        self.host.check_output("echo %s | base64 -d > %s && chmod %s %s", encoded, path, mode, path)
+
+    def ringstand(self, *arguments: str) -> dict[str, Any]:
+        return json.loads(self.host.run("ringstand --json " + " ".join(arguments)).stdout)
+
+    def deploy(self, app: str, **changes: str | None) -> dict[str, Any]:
+        """``changes`` name files with __ for a dot and ___ for a slash."""
+        self._number += 1
+        path = f"/root/{self._number}.tar.gz"
+        names = {name.replace("___", "/").replace("__", "."): text for name, text in changes.items()}
+        self.put(archive(app, names), path)
+        return self.ringstand("deploy", app, "--archive", path, "--sha", f"{self._number:040x}", "--version", "changed")
+
+    def ledger(self, app: str) -> list[dict[str, Any]]:
+        text = self.host.file(f"/var/lib/ringstand/{app}/ledger.jsonl").content_string
+        return [json.loads(line) for line in text.splitlines()]
+
+    def live(self, app: str) -> str:
+        return str(self.ringstand("status", app)["apps"][0]["release"])
+
+    def files(self, app: str) -> list[list[str]]:
+        return [sorted(self.host.file(f"/srv/{app}/{name}").listdir()) for name in ("releases", "venvs")]
+
+
+@pytest.fixture(scope="module")
+def apps(host: Any) -> Host:
+    return Host(host)

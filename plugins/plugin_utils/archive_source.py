@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A tar or zip archive on the controller: read with suspicion, and packed anew for the hosts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.sources import ARCHIVES
+from ansible_collections.ringstand.flask.plugins.plugin_utils.source_tar import is_pointer, refuse_pointers, tar_writer
+
+# What macOS puts beside the files of a zip archive.
+_JUNK = ("__MACOSX",)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file or link of an archive; ``link`` is empty for a file, and what it points to is relative to it."""
+
+    name: str
+    is_executable: bool
+    size: int
+    link: str
+    open: Callable[[], IO[bytes] | None]
+
+
+def archive_hash(path: str) -> str:
+    """A hash of an archive's bytes; raises RingstandError for a file that is no archive by its name."""
+    if not path.endswith(ARCHIVES):
+        raise RingstandError(f"Failed to read source.archive {path!r}: it is not one of {', '.join(ARCHIVES)}.")
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            for block in iter(lambda: stream.read(1024 * 1024), b""):
+                digest.update(block)
+    except OSError as error:
+        raise RingstandError(f"Failed to read {path!r} on the controller: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def pack_archive(path: str, root_directory: str, target: str) -> None:
+    """Write an archive's files to the tar archive ``target``, less a single folder at its top.
+
+    Raises RingstandError for a name or link that leads out of the archive, and for what is neither file nor link.
+    """
+    try:
+        with _members(path) as members:
+            files = [member for member in members if member.name.split("/")[0] not in _JUNK]
+            tops = {member.name.split("/")[0] for member in files}
+            strip = f"{tops.pop()}/" if len(tops) == 1 and all("/" in member.name for member in files) else ""
+            strip += f"{os.path.normpath(root_directory)}/" if root_directory else ""
+            chosen = [member for member in files if member.name.startswith(strip)]
+            if not chosen:
+                if root_directory:
+                    raise RingstandError(f"it has no folder {root_directory!r}. Correct source.root_directory.")
+                raise RingstandError("it has no file.")
+            with tar_writer(target) as archive:
+                for member in chosen:
+                    _add(archive, member, member.name.removeprefix(strip))
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        if isinstance(error, RingstandError):
+            raise RingstandError(f"Failed to read source.archive {path!r}: {error.message}") from error
+        raise RingstandError(f"Failed to read source.archive {path!r}: {error}. Make it anew.") from error
+
+
+def _add(archive: tarfile.TarFile, member: Member, name: str) -> None:
+    info = tarfile.TarInfo(f"./{name}")
+    info.mode = 0o755 if member.is_executable else 0o644
+    if member.link:
+        info.type, info.linkname = tarfile.SYMTYPE, member.link
+        archive.addfile(info)
+        return
+    with member.open() or io.BytesIO() as stream:
+        content = stream.read()
+    refuse_pointers([name] if is_pointer(len(content), content) else [])
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
+
+
+def _safe(name: str, link: str = "") -> str:
+    """The name, normal and relative; refuses what would be written, or would lead, outside."""
+    normal = os.path.normpath(name.replace("\\", "/"))
+    leads = os.path.normpath(os.path.join(os.path.dirname(normal), link)) if link else normal
+    if "\0" in name or normal.startswith("/") or ".." in name.replace("\\", "/").split("/"):
+        raise RingstandError(f"the name {name!r} leads out of the archive. Do not trust it.")
+    if link.startswith("/") or leads.split("/")[0] == "..":
+        raise RingstandError(f"the link {name!r} leads out of the archive, to {link!r}. Do not trust it.")
+    return normal
+
+
+@contextmanager
+def _members(path: str) -> Iterator[list[Member]]:
+    if path.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            yield [_zip_member(archive, info) for info in archive.infolist() if not info.is_dir()]
+        return
+    with _tar_stream(path) as stream, tarfile.open(fileobj=stream, mode="r:*") as archive:
+        yield [_tar_member(archive, info) for info in archive.getmembers() if not _is_folder(info)]
+
+
+def _is_folder(info: tarfile.TarInfo) -> bool:
+    if info.isdir():
+        _safe(info.name)
+    return info.isdir()
+
+
+@contextmanager
+def _tar_stream(path: str) -> Iterator[IO[bytes]]:
+    if not path.endswith(".zst"):
+        with open(path, "rb") as stream:
+            yield stream
+        return
+    if shutil.which("zstd") is None:
+        raise RingstandError("this machine has no zstd to decompress it. Install it, or pack the source as .tar.gz.")
+    with tempfile.TemporaryFile() as plain:
+        subprocess.run(["zstd", "-dcq", "--", path], stdout=plain, check=False)
+        plain.seek(0)
+        yield plain
+
+
+def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    name = _safe(info.name, info.linkname if info.issym() else "")
+    if info.islnk():
+        _safe(info.linkname)  # the other file's name, from the root of the archive
+    elif not (info.isfile() or info.issym()):
+        raise RingstandError(f"{info.name!r} is neither a file nor a link. Leave it out.")
+
+    def stream() -> IO[bytes] | None:
+        return archive.extractfile(info)
+
+    return Member(name, bool(info.mode & stat.S_IXUSR), info.size, info.linkname if info.issym() else "", stream)
+
+
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    mode = info.external_attr >> 16
+    link = archive.read(info).decode() if stat.S_ISLNK(mode) else ""
+
+    def stream() -> IO[bytes]:
+        return archive.open(info)
+
+    return Member(_safe(info.filename, link), bool(mode & stat.S_IXUSR), info.file_size, link, stream)
