@@ -8,12 +8,14 @@ which systemd frees when the process ends, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any, Callable
 
 from .errors import RingstandError
@@ -24,12 +26,13 @@ from .releases import write_durably
 from .systemd import unit_properties
 
 _POLL_SECONDS = 0.1
+_ACTIVE = ("active", "activating", "deactivating")
+_BUILD = "early build of"  # in the description of its unit
 
 
 def holder(layout: Layout) -> str:
     """Who activates this app right now, for people; empty when nobody does."""
-    state = unit_properties(layout.activation_unit, "ActiveState").get("ActiveState")
-    if state not in ("active", "activating", "deactivating"):
+    if not _is_active(layout):
         return ""
     lines = read_lines(layout.progress)
     begun = next((line for line in lines if line.get("event") == "start"), None)
@@ -39,60 +42,137 @@ def holder(layout: Layout) -> str:
     return f"{begun.get('kind')} by {begun.get('by')} since {begun.get('at')}, now at step {step!r}"
 
 
+def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
+    """Start the build of a virtual environment, and leave it to itself; a deploy waits for it.
+
+    Nothing is started while something else of the app runs: then there is no hurry.
+    """
+    layout = settings.layout
+    if holder(layout):
+        return
+    _token, request_path = _write_request(layout, {"kind": "build", "by": by, "archive": archive, "sha": sha})
+    _start(layout, request_path, f"{_BUILD} {layout.app}", wait=False).wait()
+
+
+def _write_request(layout: Layout, request: dict[str, Any]) -> tuple[str, str]:
+    """Write down what is to be done; returns the token that its progress carries, and the file's path."""
+    token = uuid.uuid4().hex
+    path = os.path.join(layout.state_dir, f"request-{token}.json")
+    write_durably(path, json.dumps({**request, "token": token}))
+    return token, path
+
+
+def _wait_for_build(layout: Layout, say: Callable[[str], None]) -> None:
+    """Wait while an early build runs, which is the only thing of the app that one waits for."""
+    told = False
+    while True:
+        state = unit_properties(layout.activation_unit, "ActiveState", "Description")
+        if state.get("ActiveState") not in _ACTIVE or not state.get("Description", "").startswith(_BUILD):
+            return
+        if not told:
+            say("waiting for the early build")
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
 def run_activation(settings: AppSettings, request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Run ``request`` (kind, by, and for a deploy archive, sha and version) and return its entry of the ledger.
 
     Raises :class:`RingstandError` when another activation of the app is under way, or when this one was killed.
     """
+    with _requested(settings, request, say) as (token, request_path):
+        waiter = _start(settings.layout, request_path, f"activation of {settings.name}")
+        seen = _follow(settings.layout, token, say, lambda: waiter.poll() is not None)
+    stderr = waiter.stderr.read() if waiter.stderr else ""
+    if not seen:
+        _refused(settings, request["kind"], stderr)
+    return _outcome(settings, request["kind"], seen, stderr)
+
+
+def start_activation(settings: AppSettings, request: dict[str, Any], say: Callable[[str], None]) -> str:
+    """Start ``request`` and return the token by which :func:`follow_activation` knows it; raises when it is refused."""
+    with _requested(settings, request, say, kept_by_unit=True) as (token, request_path):
+        starter = _start(settings.layout, request_path, f"activation of {settings.name}", wait=False)
+        _out, stderr = starter.communicate()
+        if starter.returncode != 0:
+            _refused(settings, request["kind"], stderr)
+    return token
+
+
+def follow_activation(settings: AppSettings, token: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Wait for the end of an activation that was started, and return its entry of the ledger."""
     layout = settings.layout
-    token = uuid.uuid4().hex
+    seen = _follow(layout, token, say, lambda: not _is_active(layout))
+    if not seen:
+        raise RingstandError(
+            f"Failed to follow the activation of {settings.name}: it left no trace, or another one was started "
+            f"since. The ledger has what came of it: ringstand --json releases {settings.name}"
+        )
+    return _outcome(settings, "deploy", seen, "")
+
+
+@contextlib.contextmanager
+def _requested(
+    settings: AppSettings, request: dict[str, Any], say: Callable[[str], None], kept_by_unit: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Keep what the unit needs, its own copy of the archive too, until the block ends or, if asked, for the unit."""
+    layout = settings.layout
     os.makedirs(layout.state_dir, mode=0o750, exist_ok=True)
+    _wait_for_build(layout, say)
     held: list[str] = []
     try:
         if request.get("archive"):
-            kept = os.path.join(layout.state_dir, f"incoming-{token}")
+            kept = os.path.join(layout.state_dir, f"incoming-{uuid.uuid4().hex}")
             held.append(kept)
             shutil.copyfile(request["archive"], kept)
             request = {**request, "archive": kept}
-        request_path = os.path.join(layout.state_dir, f"request-{token}.json")
+        token, request_path = _write_request(layout, request)
         held.append(request_path)
-        write_durably(request_path, json.dumps({**request, "token": token}))
-        waiter = _start(layout, request_path)
+        yield token, request_path
     except BaseException:
         _remove(held)
         raise
-    seen = _follow(layout, waiter, token, say)
-    _remove(held)
+    if not kept_by_unit:
+        _remove(held)
+
+
+def _refused(settings: AppSettings, kind: str, stderr: str) -> None:
+    """Raise when systemd has refused the unit because another one has its name."""
+    reason = holder(settings.layout)
+    if reason or "already" in stderr:
+        raise RingstandError(
+            f"Failed to {kind} {settings.name}: another activation is under way: {reason}. "
+            f"Wait for it; follow it with `journalctl -fu {settings.layout.activation_unit}`."
+        )
+
+
+def _outcome(settings: AppSettings, kind: str, seen: list[dict[str, Any]], stderr: str) -> dict[str, Any]:
     result = next((line for line in reversed(seen) if line.get("event") == "result"), None)
     if result is not None:
         return {key: value for key, value in result.items() if key not in ("event", "at")}
-    stderr = waiter.stderr.read() if waiter.stderr else ""
-    if not seen:
-        reason = holder(layout)
-        if reason or "already" in stderr:
-            raise RingstandError(
-                f"Failed to {request['kind']} {settings.name}: another activation is under way: {reason}. "
-                f"Wait for it; follow it with `journalctl -fu {layout.activation_unit}`."
-            )
     step = next((line["phase"] for line in reversed(seen) if line.get("event") == "phase"), "its start")
     raise RingstandError(
-        f"Failed to {request['kind']} {settings.name}: the activation was ended from outside during {step!r}. "
+        f"Failed to {kind} {settings.name}: the activation was ended from outside during {step!r}. "
         "Run it again: it continues from whatever is there.",
         stderr=stderr,
     )
 
 
-def _start(layout: Layout, request_path: str) -> subprocess.Popen[str]:
+def _is_active(layout: Layout) -> bool:
+    return unit_properties(layout.activation_unit, "ActiveState").get("ActiveState") in _ACTIVE
+
+
+def _start(layout: Layout, request_path: str, description: str, wait: bool = True) -> subprocess.Popen[str]:
     """Never with --pipe: a process that prints into a session that is gone dies at its next line."""
     return subprocess.Popen(
         [
             "systemd-run",
             "--quiet",
             "--collect",
-            "--wait",
+            *(["--wait"] if wait else []),
             "--service-type=exec",
             f"--unit={layout.activation_unit}",
-            f"--description=activation of {layout.app}",
+            f"--description={description}",
             "--property=KillMode=mixed",
             "--property=OOMScoreAdjust=-500",
             PROGRAM,
@@ -108,12 +188,12 @@ def _start(layout: Layout, request_path: str) -> subprocess.Popen[str]:
 
 
 def _follow(
-    layout: Layout, waiter: subprocess.Popen[str], token: str, say: Callable[[str], None]
+    layout: Layout, token: str, say: Callable[[str], None], has_ended: Callable[[], bool]
 ) -> list[dict[str, Any]]:
     """Report the steps of the activation that carries ``token`` until it ends; returns its progress lines."""
     told = 0
     while True:
-        ended = waiter.poll() is not None
+        ended = has_ended()
         lines = read_lines(layout.progress)
         ours = lines if lines and lines[0].get("token") == token else []
         for line in ours[told:]:

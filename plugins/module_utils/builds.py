@@ -15,7 +15,7 @@ import subprocess
 import time
 from dataclasses import replace
 
-from . import uv_errors
+from . import uv, uv_errors
 from .app_unit import AppUnit, Completed, run_in_unit
 from .dependencies import Dependencies, read_dependencies
 from .errors import RingstandError
@@ -107,6 +107,7 @@ def ensure_venv(settings: AppSettings, source: str) -> tuple[str, bool]:
     venv = os.path.join(layout.venvs_dir, venv_key(settings, needed, python))
     if os.path.isfile(os.path.join(venv, _MARKER)):
         return venv, False
+    uv.ensure()
     if os.path.isdir(venv):  # a build that was killed
         shutil.rmtree(venv)
     for directory in (venv, layout.cache_dir):

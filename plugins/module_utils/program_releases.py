@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import activation, switch
-from .activation_unit import run_activation
+from . import activation, early_build, switch
+from .activation_unit import follow_activation, run_activation, start_activation, start_build
 from .app_state import app_state
 from .caller import caller
 from .console import complain, say
@@ -39,6 +39,18 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--version", {"required": True, "help": "what people call it"}),
         by,
         force,
+        ("--no-wait", {"dest": "wait", "action": "store_false", "help": "only start it"}),
+    )
+    token = ("--token", {"help": argparse.SUPPRESS})
+    command("follow", _follow, "watch what is under way to its end, or say how the last one ended", app, token)
+    command(
+        "build",
+        _build,
+        None,
+        app,
+        ("--archive", {"required": True, "metavar": "FILE"}),
+        ("--sha", {"required": True}),
+        by,
     )
     rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
     anyway = ("--force", {"action": "store_true", "help": "even to a release that does not fit the database's schema"})
@@ -85,20 +97,37 @@ def _releases(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int:
     settings = load_settings(options.app)
+    entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, _teller(options))
+    return _say_outcome(options, entry)
 
+
+def _teller(options: argparse.Namespace) -> Callable[[str], None]:
     def tell(text: str) -> None:
         if not options.json:
-            complain(f"{settings.name}: {text}")
+            complain(f"{options.app}: {text}")
 
-    entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, tell)
+    return tell
+
+
+def _say_outcome(options: argparse.Namespace, entry: dict[str, Any]) -> int:
     if entry["result"] != "ok":
         about = {"release": entry.get("release"), "phases": entry["phases"]}
         raise RingstandError(entry["reason"], **{**entry["details"], **about})
     if options.json:
         say(json.dumps({**entry, "changed": True}))
     else:
-        say(f"{settings.name}: {entry['version']} ({entry['release']}) is live after {entry['seconds']:.1f} s")
+        say(f"{options.app}: {entry['version']} ({entry['release']}) is live after {entry['seconds']:.1f} s")
     return 0
+
+
+def _follow(options: argparse.Namespace) -> int:
+    """Go on watching an activation, for whoever was cut off from it or did not wait for it."""
+    settings = load_settings(options.app)
+    lines = read_lines(settings.layout.progress)
+    token = options.token or (lines[0].get("token") if lines else None)
+    if not token:
+        raise RingstandError(f"Failed to follow an activation of {settings.name}: there has been none")
+    return _say_outcome(options, follow_activation(settings, token, _teller(options)))
 
 
 def _deploy(options: argparse.Namespace) -> int:
@@ -112,7 +141,25 @@ def _deploy(options: argparse.Namespace) -> int:
     if not os.path.isfile(options.archive):
         raise RingstandError(f"Failed to deploy {settings.name}: --archive {options.archive!r} is not a file")
     archive = {"archive": options.archive, "sha": options.sha, "version": options.version}
-    return _run(options, "deploy", archive)
+    try:
+        if options.wait:
+            return _run(options, "deploy", archive)
+        request = {"kind": "deploy", "by": options.by, **archive}
+        token = start_activation(settings, request, _teller(options))
+    finally:
+        early_build.forget_archive(settings, options.sha)
+    started = {"result": "ok", "changed": True, "token": token, "version": options.version, "sha": options.sha}
+    say(json.dumps(started) if options.json else f"{settings.name}: started; ringstand follow {settings.name}")
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    """Start to build what the first deploy needs; that deploy waits for it."""
+    settings = load_settings(options.app)
+    kept = early_build.keep_archive(settings, options.archive, options.sha)
+    start_build(settings, kept, options.sha, options.by)
+    say(json.dumps({"result": "ok", "archive": kept}))
+    return 0
 
 
 def _rollback(options: argparse.Namespace) -> int:
@@ -130,6 +177,10 @@ def _activation(options: argparse.Namespace) -> int:
         request = json.load(stream)
     layout = settings.layout
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
+    if request["kind"] == early_build.KIND:
+        os.unlink(options.request)
+        early_build.build(settings, request["archive"], request["sha"], progress)
+        return 0
     try:
         if request["kind"] == "deploy":
             source = activation.Source(request["archive"], request["sha"], request["version"])

@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
+import re
 import sysconfig
 
 from . import commands
 from .errors import RingstandError
 
 PYTHON = "/usr/bin/python3"
+# Where the role gunicorn has it, and the files that it writes for it.
+DIRECTORY = "/opt/ringstand/uv"
+REQUIREMENTS = "/opt/ringstand/uv-requirements.txt"
+PIP_CONFIG = "/opt/ringstand/pip.conf"
 _TIMEOUT_SECONDS = 600.0
 
 
@@ -19,6 +25,28 @@ def pip_wheel() -> str:
     """The wheel from which ``python3 -m venv`` installs pip on Debian and Ubuntu; empty when there is none."""
     directory = sysconfig.get_config_var("WHEEL_PKG_DIR") or "/usr/share/python-wheels"
     return max(glob.glob(os.path.join(directory, "pip-*.whl")), default="")
+
+
+def installed_version(directory: str = DIRECTORY) -> str:
+    """The version that the installed uv prints, or an empty text."""
+    return (commands.run([os.path.join(directory, "bin", "uv"), "--version"]).stdout.split() + ["", ""])[1]
+
+
+def pinned_version(requirements: str = REQUIREMENTS) -> str:
+    """The version that the requirements file pins, or an empty text."""
+    with open(requirements, encoding="utf-8") as stream:
+        found = re.search(r"^uv==([^\s;\\]+)", stream.read(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def ensure() -> None:
+    """Install uv as the role pinned it unless it is there; of several that ask at once, one installs it."""
+    if not os.path.exists(REQUIREMENTS):
+        raise RingstandError(f"Failed to install uv: {REQUIREMENTS} is missing. Run site.yml.")
+    with open(REQUIREMENTS, encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if installed_version() != pinned_version():
+            install(DIRECTORY, REQUIREMENTS, PIP_CONFIG)
 
 
 def install(directory: str, requirements: str, pip_config: str) -> None:

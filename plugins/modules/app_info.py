@@ -115,7 +115,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.app_state import app_state
 from ..module_utils.decommission import kept
 from ..module_utils.errors import RingstandError
-from ..module_utils.layout import UV, Layout, app_names, user_comment
+from ..module_utils.layout import Layout, app_names, user_comment
+from ..module_utils.uv import installed_version
 
 
 def user_state(app: str) -> str:
@@ -142,14 +143,6 @@ def has_password(user: str) -> bool:
     return False
 
 
-def uv_version() -> str:
-    """The version that the installed uv prints."""
-    with contextlib.suppress(OSError):
-        done = subprocess.run([UV, "--version"], capture_output=True, text=True, check=False)
-        return (done.stdout.split() + ["", ""])[1]
-    return ""
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -160,7 +153,7 @@ def main() -> None:
     except (RingstandError, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"Failed to read the state of the apps: {error}")
     others = [name for name in app_names() if name not in apps]
-    module.exit_json(apps=apps, others=others, kept=kept([*apps, *others]), uv_version=uv_version())
+    module.exit_json(apps=apps, others=others, kept=kept([*apps, *others]), uv_version=installed_version())
 
 
 if __name__ == "__main__":

@@ -64,6 +64,14 @@ options:
     description: Deploy a source that is live already once more.
     type: bool
     default: false
+  built:
+    description: What M(ringstand.flask.build) returned for this source, which is then neither resolved nor handed over
+      again. Without an archive in it, it has no meaning.
+    type: dict
+  wait:
+    description: With V(false) it is only started; M(ringstand.flask.follow) waits for its end.
+    type: bool
+    default: true
   archive:
     description: Set by the action plugin. The archive's path on the host.
     type: path
@@ -103,6 +111,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+token:
+  description: What M(ringstand.flask.follow) waits for.
+  returned: when it was only started
+  type: str
 release:
   description: Id of the release that is live now.
   returned: success, but not in check mode when it would be made
@@ -167,7 +179,7 @@ def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         }
     force = ["--force"] if parameters["force"] else []
     arguments = ["--archive", parameters["archive"], "--sha", sha, "--version", version, "--by", parameters["by"]]
-    return call("deploy", app, *arguments, *force)
+    return call("deploy", app, *arguments, *force, *([] if parameters["wait"] else ["--no-wait"]))
 
 
 def main() -> None:
@@ -190,6 +202,8 @@ def main() -> None:
             },
             "by": {"type": "str"},
             "force": {"type": "bool", "default": False},
+            "built": {"type": "dict"},
+            "wait": {"type": "bool", "default": True},
             "archive": {"type": "path"},
             "sha": {"type": "str"},
             "version": {"type": "str"},

@@ -20,6 +20,13 @@ def test_ready(site):
     assert json.loads(answer.body)["status"] == "ok"
 
 
+def test_the_first_release_was_built_beside_the_rest(site):
+    entries = [json.loads(line) for line in site.root("cat /var/lib/ringstand/shop/ledger.jsonl").splitlines()]
+    assert (entries[0]["kind"], entries[0]["result"]) == ("deploy", "ok")
+    assert entries[0]["venv_built"] is False  # the early build had made it
+    assert site.root("ls /var/lib/ringstand/shop").split() == ["activation.jsonl", "ledger.jsonl"]
+
+
 def test_a_second_run_changes_nothing(site):
     assert site.second.code == 0
     assert site.second.changed() == []

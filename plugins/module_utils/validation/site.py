@@ -21,7 +21,7 @@ SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *s
 DERIVED_VARIABLES = frozenset(
     {"backup_databases", "backup_paths", "certbot_certificates"}
     | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
-    | {"certbot_removed_certificates", "gunicorn_failures_deferred", "gunicorn_removed_apps", "nginx_removed_sites"}
+    | {"certbot_removed_certificates", "gunicorn_in_parts_enabled", "gunicorn_removed_apps", "nginx_removed_sites"}
     | {"redis_removed_instances"}
     | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
 )

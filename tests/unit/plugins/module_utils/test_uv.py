@@ -64,3 +64,36 @@ def test_another_hash_is_refused(index: Path) -> None:
         install(index)
     assert "HASHES" in caught.value.details["output"]
     assert not (index / "uv/bin/uv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        pytest.param("# uv\nuv==0.13.8 \\\n    --hash=sha256:00\n", "0.13.8", id="with hashes"),
+        pytest.param("uv==0.13.8; python_version > '3'\n", "0.13.8", id="with a marker"),
+        pytest.param("uvloop==1\n", "", id="another package"),
+    ],
+)
+def test_the_pinned_version(tmp_path, text, version):
+    path = tmp_path / "uv.txt"
+    path.write_text(text)
+    assert uv.pinned_version(str(path)) == version
+
+
+@pytest.mark.parametrize("installed", [pytest.param("0.13.8", id="there"), pytest.param("0.1", id="old")])
+def test_it_is_installed_only_when_it_differs(tmp_path, monkeypatch, installed):
+    path = tmp_path / "uv.txt"
+    path.write_text("uv==0.13.8\n")
+    calls = []
+    monkeypatch.setattr(uv, "REQUIREMENTS", str(path))
+    monkeypatch.setattr(uv, "pinned_version", lambda: "0.13.8")
+    monkeypatch.setattr(uv, "installed_version", lambda: installed)
+    monkeypatch.setattr(uv, "install", lambda *arguments: calls.append(arguments))
+    uv.ensure()
+    assert len(calls) == (installed != "0.13.8")
+
+
+def test_a_host_that_was_not_set_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(uv, "REQUIREMENTS", str(tmp_path / "none.txt"))
+    with pytest.raises(RingstandError, match=r"Run site\.yml"):
+        uv.ensure()

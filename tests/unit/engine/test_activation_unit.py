@@ -1,0 +1,99 @@
+"""Starting activations and following them, with units that are only pretended; molecule/gunicorn has real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import activation_unit, early_build
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+
+
+class Settings(AppSettings):
+    root = "/"
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.name, self.root)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(Settings, "root", str(tmp_path))
+    made = Settings("shop", "shop:app", {})
+    Path(made.layout.state_dir).mkdir(parents=True)
+    return made
+
+
+def unit_is(monkeypatch: pytest.MonkeyPatch, *states: str, description: str = "activation of shop") -> None:
+    """The unit goes through these states, and stays in the last one."""
+    remaining = list(states)
+
+    def shown(_unit: str, *_names: str) -> dict[str, str]:
+        state = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        return {"ActiveState": state, "Description": description}
+
+    monkeypatch.setattr(activation_unit, "unit_properties", shown)
+    monkeypatch.setattr(activation_unit, "_POLL_SECONDS", 0)
+
+
+def write_progress(settings: Settings, *lines: dict[str, Any]) -> None:
+    Path(settings.layout.progress).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+START = {"event": "start", "kind": "deploy", "by": "ops", "token": "t1"}
+
+
+def test_what_was_started_is_followed_to_its_result(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit_is(monkeypatch, "active", "inactive")
+    write_progress(settings, START, {"event": "phase", "phase": "gate"}, {"event": "result", "result": "ok"})
+    told: list[str] = []
+    assert activation_unit.follow_activation(settings, "t1", told.append) == {"result": "ok"}
+    assert told == ["gate"]
+
+
+def test_one_that_was_killed_names_its_step(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit_is(monkeypatch, "inactive")
+    write_progress(settings, START, {"event": "phase", "phase": "migrate"})
+    with pytest.raises(RingstandError, match="ended from outside during 'migrate'"):
+        activation_unit.follow_activation(settings, "t1", str)
+
+
+def test_one_that_another_has_replaced_is_not_taken_for_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit_is(monkeypatch, "inactive")
+    write_progress(settings, {**START, "token": "t2"}, {"event": "result", "result": "ok"})
+    with pytest.raises(RingstandError, match="Failed to follow the activation of shop"):
+        activation_unit.follow_activation(settings, "t1", str)
+
+
+def test_a_deploy_waits_for_an_early_build_and_for_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    unit_is(monkeypatch, "active", "active", "inactive", description="early build of shop")
+    activation_unit._wait_for_build(settings.layout, told.append)
+    assert told == ["waiting for the early build"]
+    unit_is(monkeypatch, "active")  # it would wait for ever
+    activation_unit._wait_for_build(settings.layout, told.append)
+    assert len(told) == 1
+
+
+def test_no_early_build_beside_another_activation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit_is(monkeypatch, "active")
+    monkeypatch.setattr(activation_unit, "_start", lambda *_arguments, **_options: pytest.fail("it was started"))
+    activation_unit.start_build(settings, "/tmp/a.tar", "5eed" * 10, "ops")
+
+
+def test_one_archive_is_kept_for_the_deploy_and_then_forgotten(settings: Settings, tmp_path: Path) -> None:
+    state_dir = Path(settings.layout.state_dir)
+    archive = tmp_path / "a.tar"
+    archive.write_text("source")
+    (state_dir / "source-0ld.tar").write_text("old")
+    kept = early_build.keep_archive(settings, str(archive), "5eed" * 10)
+    assert [path.name for path in state_dir.iterdir()] == [Path(kept).name]
+    early_build.forget_archive(settings, "5eed" * 10)
+    early_build.forget_archive(settings, "5eed" * 10)
+    assert list(state_dir.iterdir()) == []
