@@ -41,6 +41,7 @@ def files(app: str, root: str = "/") -> list[str]:
         os.path.join(root, "etc/tmpfiles.d", f"ringstand-{name}.conf"),
         glob.escape(layout.gunicorn_config),
         glob.escape(layout.environment_file),
+        glob.escape(layout.build_environment_file),
         glob.escape(layout.run_dir),
         os.path.join(root, "etc/ringstand/maintenance", f"{name}.*"),
         os.path.join(root, "etc/ringstand/apps", f"{name}.json"),

@@ -18,6 +18,7 @@ OF_SHOP = [
     "etc/tmpfiles.d/ringstand-shop.conf",
     "etc/ringstand/gunicorn/shop.py",
     "etc/ringstand/environment/shop.env",
+    "etc/ringstand/environment/shop.build.env",
     "etc/ringstand/maintenance/shop.on",
     "etc/ringstand/apps/shop.json",
     "run/shop/live.sock",
