@@ -14,6 +14,7 @@ from .layout import AppSettings
 _DRIVERS = ("psycopg", "psycopg2", "pg8000", "asyncpg", "psycopg2cffi")
 _UNWRITABLE = re.compile(r"(?:Read-only file system|Permission denied): '([^'\0]+)'")
 _NO_DRIVER = re.compile(r"No module named '(psycopg2?|pg8000|asyncpg)'")
+_NO_MODULE = re.compile(r"No module named '([\w]+)'")
 _NO_VARIABLE = re.compile(r"environ\b.*\n(?:.*\n){0,6}?KeyError: '([A-Za-z_][A-Za-z0-9_]*)'")
 
 
@@ -51,6 +52,9 @@ def _package(driver: str) -> str:
 
 def remedy(output: str, settings: AppSettings, source: str, venv: str) -> str:
     """What to do about an app that does not start, as far as its output tells; empty for everything else."""
+    package = _NO_MODULE.search(output)
+    if package and os.path.exists(os.path.join(source, "src", package[1])):
+        return "The app is in src: set python_path: src."
     driver = _NO_DRIVER.search(output)
     if driver:
         return _driver_remedy(driver[1], settings.database_url_scheme, venv)

@@ -64,6 +64,7 @@ DEFAULTS: App = {
     "apt_packages": [],
     "extra_packages": [],
     "python": None,
+    "python_path": None,
     "requirements_path": None,
     "writable_dirs": [],
     "outbound_network": True,

@@ -33,6 +33,8 @@ def gunicorn_complete(apps: Any) -> list[dict[str, Any]]:
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": str(workers),
             **({"FLASK_APP": app["flask_app"]} if app["flask_app"] else {}),
+            # Relative to the working directory, which is the source in every unit.
+            **({"PYTHONPATH": app["python_path"]} if app["python_path"] else {}),
             **app["environment"],
         }
         app.update(workers=workers, environment=environment)

@@ -131,7 +131,7 @@ def _check_commands(commands: Any, path: str, problems: Problems) -> None:
 
 
 def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
-    for key in ("requirements_path", "migrations_dir"):
+    for key in ("requirements_path", "migrations_dir", "python_path"):
         if app.get(key):
             check_relative_dir(app[key], join(path, key), problems)
     for position, directory in enumerate(as_list(app.get("writable_dirs"))):

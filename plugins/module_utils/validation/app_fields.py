@@ -90,6 +90,7 @@ APP_FIELDS = {
     "apt_packages": TEXTS,
     "extra_packages": TEXTS,
     "python": TEXT,
+    "python_path": TEXT,
     "requirements_path": TEXT,
     "writable_dirs": TEXTS,
     "outbound_network": SWITCH,

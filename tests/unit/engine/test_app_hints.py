@@ -57,11 +57,14 @@ def test_a_file_without_the_effect_it_suggests_is_noticed(tmp_path: Path, name: 
         ("ModuleNotFoundError: No module named 'asyncpg'", "postgresql+psycopg"),
         ("  x = os.environ['MAIL']\n  raise KeyError(key)\nKeyError: 'MAIL'", "set it in environment (MAIL)"),
         ("KeyError: 'other'", ""),
+        ("ModuleNotFoundError: No module named 'shop'", "set python_path: src."),
+        ("ModuleNotFoundError: No module named 'flask'", ""),
         ("ImportError: cannot import name 'a'", ""),
     ],
 )
 def test_an_app_that_does_not_start_is_told_what_to_set(tmp_path: Path, output: str, words: str) -> None:
     (tmp_path / "app/logs").mkdir(parents=True)
+    (tmp_path / "src/shop").mkdir(parents=True)
     said = remedy(output.replace("{source}", str(tmp_path)), SETTINGS, str(tmp_path), venv_with(tmp_path, "psycopg"))
     assert words in said
     assert bool(said) == bool(words)

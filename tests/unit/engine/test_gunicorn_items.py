@@ -63,6 +63,12 @@ def test_flask_app_is_what_the_user_wants_or_not_there(flask_app: str, environme
     assert {name: app["environment"][name] for name in ("FLASK_APP",) if name in app["environment"]} == environment
 
 
+def test_an_app_in_a_folder_of_its_source_is_imported_from_there_in_every_process() -> None:
+    (app,) = gunicorn_complete([{"name": "shop", "wsgi": "shop:app", "python_path": "src"}])
+    assert app["environment"]["PYTHONPATH"] == "src"
+    assert "PYTHONPATH" not in gunicorn_complete([{"name": "shop", "wsgi": "shop:app"}])[0]["environment"]
+
+
 @pytest.mark.parametrize(
     ("given", "jitter"), [({}, 0), ({"max_requests": 1000}, 100), ({"max_requests": 9, "max_requests_jitter": 5}, 5)]
 )
