@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: config_files
-short_description: Bring many configuration files to their wanted state in one transaction
+short_description: Bring configuration files, and the units that read them, to their wanted state
 version_added: 1.0.0
 author:
   - ringstand contributors (@ringstand)
@@ -16,6 +16,9 @@ description:
   - Each file is replaced in one step (written beside its place, flushed to disk, renamed), so a reader sees the old
     content or the new one. When a write or a validation fails, or the run is told to stop, everything is put back.
   - A file whose content, owner, group and mode are as wanted is only read.
+  - With O(units) the services that read the files are then started, reloaded or restarted as needed, in the same call.
+    Files stay in place when a unit does not reach its state.
+extends_documentation_fragment: [ringstand.flask.units]
 options:
   files:
     description: What to have, in the order in which to make it.
@@ -74,6 +77,8 @@ options:
     type: list
     elements: str
     default: []
+  units:
+    default: []
 attributes:
   check_mode:
     description: Reports exactly what would change. A user, group or directory that does not exist yet is accepted,
@@ -111,6 +116,10 @@ EXAMPLES = r"""
         state: absent
     validate:
       - nginx -t
+    units:
+      - name: nginx.service
+        state: started
+        reload_if_newer: [/etc/nginx]
 """
 
 RETURN = r"""
@@ -120,6 +129,10 @@ changed_paths:
   type: list
   elements: str
   sample: [/etc/nginx/sites-enabled/shop.conf]
+units:
+  description: What was done to the units, as M(ringstand.flask.units) returns it.
+  returned: when O(units) has any
+  type: dict
 restored:
   description: Whether every path was put back as it was.
   returned: when a change failed
@@ -136,7 +149,14 @@ stderr:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import commands, file_diff, file_transaction, files
+from ansible_collections.ringstand.flask.plugins.module_utils import (
+    commands,
+    file_diff,
+    file_transaction,
+    files,
+    unit_options,
+    units,
+)
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 FILE_OPTIONS = {
@@ -171,6 +191,8 @@ def main() -> None:
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_OPTIONS},
             "validate": {"type": "list", "elements": "str", "default": []},
+            "units": {**unit_options.UNITS, "default": []},
+            **unit_options.OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -178,6 +200,8 @@ def main() -> None:
         entries = [files.parse_entry(raw) for raw in module.params["files"]]
         for command in module.params["validate"]:
             commands.check_command(command, "validate", placeholder=False)
+        for raw in module.params["units"]:
+            units.parse_wanted(raw)
         if module.check_mode:
             changes = files.plan(entries, check=True)
             commands_left = [*(module.params["validate"] if changes else ()), *(one.entry.validate for one in changes)]
@@ -187,9 +211,18 @@ def main() -> None:
             changes = file_transaction.apply(entries, module.params["validate"])
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
-    result = {"changed": bool(changes), "changed_paths": [change.entry.path for change in changes]}
+    paths = [change.entry.path for change in changes]
+    result = {"changed": bool(changes), "changed_paths": paths}
+    diff = [part for change in changes for part in file_diff.describe(change)] if module._diff else []
+    if module.params["units"]:
+        try:
+            done = unit_options.run(module, [*module.params["predicted_paths"], *paths])
+        except RingstandError as error:
+            module.fail_json(msg=error.message, **{**result, **error.details})
+        result.update(changed=bool(changes) or done["changed"], units=done["units"])
+        diff += done.get("diff", [])
     if module._diff:
-        result["diff"] = [part for change in changes for part in file_diff.describe(change)]
+        result["diff"] = diff
     module.exit_json(**result)
 
 

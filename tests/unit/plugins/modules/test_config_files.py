@@ -9,6 +9,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.ringstand.flask.plugins.module_utils import file_transaction
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.modules import config_files
 from module_result import result_of
 
@@ -94,3 +95,43 @@ def test_no_secret_is_in_the_hosts_log(run: Any, tmp_path: Path, monkeypatch: py
     run([{"path": f"{tmp_path}/file", "secret_content": f"A=it's\nB={CANARY}\n"}])
     assert recorded
     assert CANARY not in str(recorded)
+
+
+def test_units_follow_the_files(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def act(module: AnsibleModule, predicted_paths: list[str]) -> dict[str, Any]:
+        asked.append((module.check_mode, predicted_paths, (tmp_path / "a").exists()))
+        return {"changed": True, "units": {"a.service": {"actions": ["restart"]}}, "diff": [{"prepared": "restart"}]}
+
+    monkeypatch.setattr(config_files.unit_options, "run", act)
+    path = f"{tmp_path}/a"
+    options: dict[str, Any] = {"units": [{"name": "a", "state": "started"}], "predicted_paths": ["/etc/b"]}
+    foreseen = run([{"path": path, "content": "x"}], _ansible_check_mode=True, _ansible_diff=True, **options)
+    done = run([{"path": path, "content": "x"}], _ansible_diff=True, **options)
+    for result in (foreseen, done):
+        assert result["units"] == {"a.service": {"actions": ["restart"]}}
+        assert result["diff"][-1] == {"prepared": "restart"}
+    assert asked == [(True, ["/etc/b", path], False), (False, ["/etc/b", path], True)]
+    # Nothing to write is no reason to leave a unit as it is.
+    again = run([{"path": path, "content": "x"}], **options)
+    assert (again["changed"], again["changed_paths"]) == (True, [])
+
+
+def test_a_unit_that_fails_leaves_the_files_and_says_so(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(_module: AnsibleModule, _paths: list[str]) -> dict[str, Any]:
+        raise RingstandError("Failed to start a.service: it is failed", units={"a.service": {"actions": []}})
+
+    monkeypatch.setattr(config_files.unit_options, "run", act)
+    result = run([{"path": f"{tmp_path}/a", "content": "x"}], units=[{"name": "a", "state": "started"}])
+    assert result["msg"].startswith("Failed to start a.service")
+    assert result["changed_paths"] == [f"{tmp_path}/a"]
+    assert (tmp_path / "a").read_text() == "x"
+
+
+def test_a_unit_that_cannot_be_is_refused_before_any_file(run: Any, tmp_path: Path) -> None:
+    result = run([{"path": f"{tmp_path}/a", "content": "x"}], units=[{"name": "a b"}])
+    assert "that is not a unit name" in result["msg"]
+    assert not (tmp_path / "a").exists()
