@@ -30,7 +30,8 @@ LIMIT_SECONDS = 1500
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # Tests that share a host. The first ones measure seconds, so nothing else may run beside them.
 E2E_ALONE = "site"
-E2E_HOSTS = {"site": ("test_site", "test_collection"), "changes": ("test_check_mode", "test_drift", "test_deploy")}
+E2E_HOSTS = {"site": ("test_site", "test_collection"),
+             "changes": ("test_check_mode", "test_drift", "test_deploy", "test_operations")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
 LONGEST_FIRST = ("molecule backup", "molecule gunicorn", "molecule certbot", "molecule restore",
                  "e2e changes", "e2e controller", "molecule postgresql", "site debian-13", "site debian-12",
@@ -65,6 +66,8 @@ def stages() -> list[Stage]:
             ["mypy", *MYPY_OWN],
             ["antsibull-changelog", "lint"],
             ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/test.yml"],
+            ["check-jsonschema", "--builtin-schema", "vendor.github-workflows",
+             "examples/auto-deploy/.github/workflows/deploy.yml", "examples/molecule/.github/workflows/molecule.yml"],
             ["check-jsonschema", "--builtin-schema", "vendor.github-actions", ".github/actions/prepare/action.yml"],
         ], {"MYPYPATH": ".collections:tests/hosts:tests/bench"}),
         Stage("unit", [["pytest", *existing("tests/unit", "tests/contract", "tests/templates")]],
