@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import RingstandError
+from .source_files import is_inside, read_inside
 
 UV_LOCK, PYLOCK, REQUIREMENTS = "uv.lock", "pylock.toml", "requirements.txt"
 # Of other tools; each with the way to a file that is understood.
@@ -95,12 +96,12 @@ def read_dependencies(source: str, requirements_path: str = "") -> Dependencies:
     """Read the file and all that it refers to; raises DependencyError for what cannot be used."""
     name = dependency_file(source, requirements_path)
     if name == UV_LOCK:
-        parts = [(part, _read(source, part)) for part in (UV_LOCK, "pyproject.toml")]
+        parts = [(part, read_inside(source, part)) for part in (UV_LOCK, "pyproject.toml")]
         paths = sorted(set(_LOCKED_PATH.findall(_text(parts[0][1], UV_LOCK))) - {"."})
         local = [_local_part(source, path, f"a package in {UV_LOCK}") for path in paths]
         return Dependencies(name, (*parts, *local), bool(local))
     if name.endswith(".toml"):
-        return Dependencies(name, ((name, _read(source, name)),))
+        return Dependencies(name, ((name, read_inside(source, name)),))
     parts = []
     _collect(source, name, parts, [])
     return Dependencies(name, tuple(parts), any(part.startswith("local ") for part, _content in parts))
@@ -109,7 +110,7 @@ def read_dependencies(source: str, requirements_path: str = "") -> Dependencies:
 def _collect(source: str, name: str, parts: list[tuple[str, bytes]], above: list[str]) -> None:
     if name in above or len(above) > _REQUIREMENT_DEPTH:
         raise DependencyError(f"{' -> '.join([*above, name])} include each other", "Remove one of these lines")
-    content = _read(source, name)
+    content = read_inside(source, name)
     parts.append((name, content))
     for number, line in _logical_lines(_text(content, name)):
         where = f"line {number} of {name}"
@@ -172,12 +173,11 @@ def _local_path(source: str, name: str, line: str) -> str | None:
 
 def _local_part(source: str, path: str, where: str) -> tuple[str, bytes]:
     normal = os.path.normpath(path)
-    full = os.path.realpath(os.path.join(source, normal))
-    inside = os.path.commonpath([full, os.path.realpath(source)]) == os.path.realpath(source)
-    if normal.startswith(("/", "..")) or not inside:
+    full = os.path.join(source, normal)
+    if normal.startswith(("/", "..")) or not is_inside(source, normal):
         raise DependencyError(f"{where} names {path}, which is outside the source", "Put it into the source")
     if os.path.isfile(full):
-        return f"local {normal}", _read(source, normal)
+        return f"local {normal}", read_inside(source, normal)
     if not os.path.isdir(full):
         raise DependencyError(f"{where} names {path}, which the source lacks", "Commit it or remove the line")
     return f"local {normal}", _tree_digest(full)
@@ -195,11 +195,6 @@ def _tree_digest(directory: str) -> bytes:
                 content = stream.read()
             digest.update(f"{os.path.relpath(path, directory)}\0{len(content)}\0".encode() + content)
     return digest.digest()
-
-
-def _read(source: str, name: str) -> bytes:
-    with open(os.path.join(source, name), "rb") as stream:
-        return stream.read()
 
 
 def _text(content: bytes, name: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import RingstandError
+from .source_files import read_inside
 
 DEFAULT_DIR = "migrations"
 
@@ -31,11 +32,11 @@ def migration_plan(source: str, venv: str, kind: str, directory: str = "", comma
     With auto, Alembic is used alone where ``alembic.ini`` is in the root and not beside the revisions, as Flask-Migrate
     has it. Raises RingstandError when alembic.ini says nothing.
     """
-    ini = os.path.join(source, "alembic.ini")
     wanted = directory or DEFAULT_DIR
-    is_alone = os.path.isfile(ini) and not os.path.isfile(os.path.join(source, wanted, "alembic.ini"))
+    has_ini = [os.path.isfile(os.path.join(source, folder, "alembic.ini")) for folder in ("", wanted)]
+    is_alone = has_ini == [True, False]
     if kind == "alembic" or (kind == "auto" and is_alone):
-        directory = directory or script_location(ini)
+        directory = directory or script_location(source)
         words: Sequence[str] = [f"{venv}/bin/alembic", "upgrade", "head"]
     else:
         directory, words = wanted, ()
@@ -45,12 +46,11 @@ def migration_plan(source: str, venv: str, kind: str, directory: str = "", comma
     return MigrationPlan(directory, words)
 
 
-def script_location(ini: str) -> str:
-    """The folder that alembic.ini names, relative to it."""
+def script_location(source: str) -> str:
+    """The folder that a source's alembic.ini names, relative to it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        with open(ini, encoding="utf-8") as stream:
-            parser.read_file(stream)
+        parser.read_string(read_inside(source, "alembic.ini").decode())
         location = parser.get("alembic", "script_location")
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise RingstandError(

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 from .errors import RingstandError
+from .source_files import read_inside
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 PLACES = ("/usr/bin", "/usr/local/bin")
@@ -33,11 +34,10 @@ def wanted_version(source: str) -> tuple[str, str] | None:
 
 
 def _read_version(source: str, name: str) -> str:
-    path = os.path.join(source, name)
-    if not os.path.isfile(path):
+    if not os.path.isfile(os.path.join(source, name)):
         return ""
-    with open(path, encoding="utf-8-sig", errors="replace") as stream:
-        lines = [line.partition("#")[0].strip() for line in stream]
+    text = read_inside(source, name).decode("utf-8-sig", "replace")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     first = next((line for line in lines if line), "")
     match = _VERSION.fullmatch(first)
     if first and (not match or match[1] != "3"):

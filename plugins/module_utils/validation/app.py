@@ -155,7 +155,7 @@ def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
 def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     """What gunicorn and a release need to know; items of ``gunicorn_apps`` have these keys too."""
     if isinstance(app.get("source"), dict):
-        check_source(app["source"], _text(app, "requirements_path") or "", join(path, "source"), problems)
+        check_source(app["source"], app, join(path, "source"), problems)
     _check_process(app, path, problems)
     _check_health(app, join(path, "health"), problems)
     _check_static(app, join(path, "static"), problems)

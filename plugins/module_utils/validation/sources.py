@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..dependencies import DependencyError, read_dependencies
+from ..errors import RingstandError
+from ..python_version import wanted_version
 from .problems import Problems, join
 
 KINDS = ("git", "path", "archive")
@@ -47,12 +49,18 @@ def check_relative_dir(value: Any, path: str, problems: Problems) -> bool:
     return True
 
 
-def check_dependencies(directory: str, requirements_path: str, path: str, problems: Problems) -> None:
+def _check_folder(directory: str, app: Mapping[str, Any], path: str, problems: Problems) -> None:
     """What the host would refuse of a folder on this machine."""
+    requirements_path = app.get("requirements_path")
     try:
-        read_dependencies(directory, requirements_path)
+        read_dependencies(directory, requirements_path if isinstance(requirements_path, str) else "")
+        if not app.get("python"):
+            wanted_version(directory)
     except DependencyError as error:
         problems.add(path, error.rule, error.remedy, directory)
+    except RingstandError as error:
+        rule, _stop, remedy = error.message.partition(". ")
+        problems.add(path, rule, remedy.rstrip("."), directory)
 
 
 def _check_deploy_key(key: Any, url: Any, path: str, problems: Problems) -> None:
@@ -94,7 +102,7 @@ def app_folder(source: Mapping[str, Any]) -> str | None:
     return folder if path and os.path.isdir(folder) else None
 
 
-def _check_local(source: Mapping[str, Any], requirements_path: str, path: str, problems: Problems) -> None:
+def _check_local(source: Mapping[str, Any], app: Mapping[str, Any], path: str, problems: Problems) -> None:
     directory, archive, folder = source.get("path"), source.get("archive"), app_folder(source)
     if directory is not None and check_absolute_path(directory, join(path, "path"), problems):
         if not os.path.isdir(directory):
@@ -104,7 +112,7 @@ def _check_local(source: Mapping[str, Any], requirements_path: str, path: str, p
             rule = "the source has no such folder"
             problems.add(join(path, "root_directory"), rule, "Correct it", source.get("root_directory"))
         else:
-            check_dependencies(folder, requirements_path, join(path, "path"), problems)
+            _check_folder(folder, app, join(path, "path"), problems)
     if archive is not None and check_absolute_path(archive, join(path, "archive"), problems):
         here = join(path, "archive")
         if not archive.endswith(ARCHIVES):
@@ -113,8 +121,8 @@ def _check_local(source: Mapping[str, Any], requirements_path: str, path: str, p
             problems.add(here, "the file does not exist on this machine", "Correct the path", archive)
 
 
-def check_source(source: Mapping[str, Any], requirements_path: str, path: str, problems: Problems) -> None:
-    """Exactly one kind of source, and that one usable."""
+def check_source(source: Mapping[str, Any], app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    """Exactly one kind of source, and that one usable with ``requirements_path`` and ``python`` of the app."""
     given = [kind for kind in KINDS if source.get(kind) is not None]
     if len(given) != 1:
         rule = f"the source names {'both ' + ' and '.join(given) if given else 'nothing to fetch'}"
@@ -128,4 +136,4 @@ def check_source(source: Mapping[str, Any], requirements_path: str, path: str, p
         inside = check_relative_dir(source["root_directory"], join(path, "root_directory"), problems)
         source = source if inside else {**source, "root_directory": None}
     _check_git(source, path, problems)
-    _check_local(source, requirements_path, path, problems)
+    _check_local(source, app, path, problems)

@@ -10,6 +10,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.dependencies impor
     dependency_file,
     read_dependencies,
 )
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 
 def write(folder: Path, files: dict[str, str | bytes]) -> str:
@@ -111,6 +112,17 @@ def test_a_package_in_uv_lock_that_is_a_folder_decides_with_its_content(tmp_path
 def test_what_cannot_be_used_is_named_with_its_line(tmp_path: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(DependencyError, match=words):
         read_dependencies(write(tmp_path, {"requirements.txt": text}))
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "uv.lock", "pylock.toml"])
+def test_a_link_that_leads_out_is_not_followed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("-e hunter2")
+    source = tmp_path / "source"
+    write(source, {"pyproject.toml": ""})
+    (source / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(RingstandError, match="link that leads out of the source") as caught:
+        read_dependencies(str(source))
+    assert "hunter2" not in caught.value.message
 
 
 @pytest.mark.parametrize(

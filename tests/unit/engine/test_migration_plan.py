@@ -46,11 +46,11 @@ def test_what_the_source_and_the_keys_say(tmp_path: Path, files: list[str], opti
 def test_where_alembic_ini_leads(tmp_path: Path, value: str, path: str) -> None:
     ini = tmp_path / "alembic.ini"
     ini.write_text(f"[alembic]\nscript_location = {value}\nsqlalchemy.url = driver://u:p%40@h/d\n")
-    assert script_location(str(ini)) == path
+    assert script_location(str(tmp_path)) == path
 
 
 @pytest.mark.parametrize("text", ["", "[alembic]\n", "no section", "[alembic]\nscript_location = ../up\n"])
 def test_an_alembic_ini_that_says_nothing_usable_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "alembic.ini").write_text(text)
     with pytest.raises(RingstandError, match=r"Failed to read alembic\.ini"):
-        script_location(str(tmp_path / "alembic.ini"))
+        script_location(str(tmp_path))

@@ -415,6 +415,7 @@ def test_misspelt_variables(name: str, suggested: str | None) -> None:
         ({"uv.lock": ""}, ["neither"]),
         ({"requirements.txt": "flask==3.1.0\r\n"}, []),
         ({"poetry.lock": "", "pyproject.toml": ""}, ["only poetry.lock", "poetry export"]),
+        ({"requirements.txt": "", ".python-version": "pypy3.10"}, ["pypy3.10", "Correct the file, or set the app's"]),
         ({"requirements.txt": "flask==3.1.0\n-e .\n"}, ["line 2", "editable"]),
         ({"requirements.txt": "flask==3.1.0\n"}, []),
         ({"pyproject.toml": "", "uv.lock": ""}, []),
