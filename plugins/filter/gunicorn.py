@@ -23,8 +23,10 @@ class FilterModule:
                 "app_settings",
                 "build_environment",
                 "gunicorn_complete",
+                "gunicorn_scaled",
                 "gunicorn_stale",
                 "gunicorn_units",
+                "gunicorn_unsettled",
                 "systemd_environment",
             )
         }

@@ -10,35 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
-from . import app_hints, builds, gates, releases, schema_of_release, static_files, switch
-from .app_unit import activation_pattern, run_in_unit
+from . import (
+    gates,
+    hooks,
+    process_moves,
+    process_plan,
+    release_values,
+    releases,
+    schema_of_release,
+    static_files,
+    switch,
+)
+from .app_unit import activation_pattern
 from .errors import RingstandError
 from .layout import AppSettings
-from .ledger import SCHEMA, Progress, append_line, good_releases, utc
+from .ledger import Progress, good_releases
 from .links import point
-from .release_unit import release_unit
+from .release_build import Source, build, check_space
 from .systemd import journal_tail, systemctl
-from .writable_dirs import link_writable_dirs
 
-_FREE_MB_MIN = 300
 # What waits in the queue of a release that lost the traffic again is answered once systemd has started it anew.
 _RETURN_QUEUE_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Source:
-    """What to deploy: an archive on this host, and what it is called. ``sha`` is a commit or a hash of the content."""
-
-    archive: str
-    sha: str
-    version: str
 
 
 def recover(settings: AppSettings) -> None:
@@ -57,37 +53,19 @@ def deploy(settings: AppSettings, source: Source, progress: Progress) -> None:
     layout = settings.layout
     with progress.phase("preflight"):
         recover(settings)
-        _check_space(settings, source.archive)
+        check_space(settings, source.archive)
         release = releases.new_id(layout, source.sha, time.time())
         progress.about.update(release=release, version=source.version, sha=source.sha)
-    with _build_removed_on_error(settings, release):
-        with progress.phase("unpack"):
-            tree = builds.unpack(settings, source.archive, release)
-        with progress.phase("dependencies"):
-            venv, progress.about["venv_built"] = builds.ensure_venv(settings, tree)
-            os.symlink(os.path.relpath(venv, layout.release_dir(release)), f"{layout.release_dir(release)}/venv")
-            for notice in app_hints.notices(settings, tree, venv):
-                progress.notice(notice)
-            link_writable_dirs(settings, tree)
-        with progress.phase("release_command"):
-            _run_release_commands(settings, release)
-        with progress.phase("freeze"):
-            releases.freeze(layout.release_dir(release), settings.name)
-            os.sync()
-            releases.write_manifest(
-                layout,
-                release,
-                {"id": release, "version": source.version, "sha": source.sha, "created": utc(time.time())},
-            )
-        with progress.phase("import test"):
-            _import_test(settings, release)
+    tree = build(settings, source, release, progress)
     with progress.phase("migrate"):
         progress.about["migration"] = schema_of_release.upgrade(settings, release, progress)
+    hooks.run_first_deploy_command(settings, release, progress)
     with progress.phase("static files"):
         static_files.publish(settings, tree)
     activate(settings, release, progress)
     with progress.phase("prune"):
-        releases.prune(layout, settings.keep_releases, [*good_releases(layout), release])
+        in_use = process_plan.releases_in_use(layout)
+        releases.prune(layout, settings.keep_releases, [*good_releases(layout), release], in_use)
         static_files.prune(settings, time.time())
 
 
@@ -109,6 +87,26 @@ def switch_to(settings: AppSettings, wanted: str, progress: Progress, force: boo
         activate(settings, release, progress, lambda: _tell(progress, fits.result()) if fits else None)
 
 
+def settle_processes(settings: AppSettings, progress: Progress, scale: Mapping[str, int] | None = None) -> None:
+    """Bring what runs beside the web to the settings, and to ``scale``, which is kept when it is given."""
+    layout = settings.layout
+    recover(settings)
+    release = releases.find_release(layout, "live", [])
+    manifest = releases.read_manifest(layout, release) or {}
+    progress.about.update(release=release, version=manifest.get("version"), sha=manifest.get("sha"))
+    before = process_plan.read_scale(layout)
+    processes = process_moves.Move(settings, progress)
+    try:
+        if scale is not None:
+            process_plan.write_scale(layout, scale)
+        processes.to(release, is_strict=True)
+    except BaseException:
+        if scale is not None:
+            process_plan.write_scale(layout, before)
+        processes.back()
+        raise
+
+
 def _tell(progress: Progress, notice: str) -> None:
     if notice:
         progress.notice(notice)
@@ -123,6 +121,7 @@ def activate(
     traffic back.
     """
     layout = settings.layout
+    release_values.check_built(settings, release)
     old, new = switch.live_slot(layout), switch.idle_slot(layout)
     with progress.phase("free the idle slot"):
         switch.wait_stopped(layout, new, settings.graceful_timeout_seconds)
@@ -135,7 +134,9 @@ def activate(
         with progress.phase("observe"):
             gates.observe_slot(settings, release, new)
         last_check()
-    with _traffic_returned_on_error(settings, old, new, time.time()):
+        hooks.run(settings, hooks.BEFORE_SWITCH, release, progress)
+    processes = process_moves.Move(settings, progress)
+    with _all_returned_on_error(settings, old, new, processes):
         with progress.phase("switch"):
             switch.set_live(layout, new)
         with progress.phase("probe"):
@@ -143,6 +144,9 @@ def activate(
         if old:
             with progress.phase("probation"):
                 gates.probation(settings, release, new)
+        # The old slot can still take over: a release whose workers do not run has failed as a whole.
+        processes.to(release, restart_all=progress.kind == "restart")
+    hooks.run(settings, hooks.AFTER_SWITCH, release, progress)
     if old:
         with progress.phase("drain"):
             if not switch.drain(layout, old, settings.graceful_timeout_seconds):
@@ -150,9 +154,14 @@ def activate(
 
 
 @contextlib.contextmanager
-def _traffic_returned_on_error(settings: AppSettings, old: str | None, new: str, began: float) -> Iterator[None]:
-    """Give the traffic back to the old slot when the block fails, and let the new one answer what it has accepted."""
-    layout = settings.layout
+def _all_returned_on_error(
+    settings: AppSettings, old: str | None, new: str, processes: process_moves.Move
+) -> Iterator[None]:
+    """When the block fails, give the traffic back to the old slot, and let the new one answer what it has accepted.
+
+    Then the processes move back too, as far as they had come.
+    """
+    layout, began = settings.layout, time.time()
     try:
         yield
     except BaseException as error:
@@ -163,73 +172,5 @@ def _traffic_returned_on_error(settings: AppSettings, old: str | None, new: str,
             switch.kill(layout, new)
         else:
             switch.drain(layout, new, _RETURN_QUEUE_SECONDS)
+        processes.back()
         raise
-
-
-@contextlib.contextmanager
-def _build_removed_on_error(settings: AppSettings, release: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(settings.layout.release_dir(release), ignore_errors=True)
-        raise
-
-
-def _check_space(settings: AppSettings, archive: str) -> None:
-    layout = settings.layout
-    status = os.statvfs(layout.app_dir)
-    free_mb = status.f_bavail * status.f_frsize // 2**20
-    needed_mb = _FREE_MB_MIN + 4 * os.path.getsize(archive) // 2**20
-    if free_mb < needed_mb:
-        raise RingstandError(
-            f"Failed to deploy {settings.name}: {layout.app_dir} has {free_mb} MB free and a release may need "
-            f"{needed_mb} MB. Free some, or lower keep_releases (now {settings.keep_releases})."
-        )
-    if status.f_files and status.f_favail < 20000:
-        raise RingstandError(
-            f"Failed to deploy {settings.name}: the file system of {layout.app_dir} has {status.f_favail} inodes left."
-        )
-
-
-def _run_release_commands(settings: AppSettings, release: str) -> None:
-    unit = release_unit(settings, release, "release", source_is_writable=True)
-    for command in settings.release_command:
-        done = run_in_unit(["/bin/sh", "-ec", command], app=unit, timeout_seconds=settings.migration_timeout_seconds)
-        builds.must_succeed(done, f"run release_command {command!r} of {settings.name}")
-
-
-def _import_test(settings: AppSettings, release: str) -> None:
-    layout = settings.layout
-    gunicorn = f"{layout.release_dir(release)}/venv/bin/gunicorn"
-    command = [gunicorn, "--check-config", "--config", layout.gunicorn_config]
-    unit = release_unit(settings, release, "import")
-    done = run_in_unit(command, app=unit, timeout_seconds=settings.start_timeout_seconds)
-    hint = app_hints.remedy(
-        done.stdout + done.stderr, settings, unit.working_dir, f"{layout.release_dir(release)}/venv"
-    )
-    builds.must_succeed(done, f"import {settings.wsgi!r}", f"{hint} Nothing was migrated or switched.".lstrip())
-
-
-def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], None]) -> dict[str, Any]:
-    """Run an activation and write what came of it to the ledger; never raises for a failure, returns it."""
-    before = switch.live_release(settings.layout)
-    entry: dict[str, Any] = {"schema": SCHEMA, "kind": progress.kind, "by": progress.by, "previous": before}
-    try:
-        what()
-        entry.update(result="ok")
-    except RingstandError as error:
-        entry.update(result="failed", reason=error.message, details=error.details)
-    except Exception as error:  # the ledger must say what happened, whatever it was
-        entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
-    finally:
-        entry.update(
-            progress.about,
-            started=utc(progress.started),
-            seconds=round(time.time() - progress.started, 3),
-            phases=progress.phases,
-            notices=progress.notices,
-            live=switch.live_release(settings.layout),
-        )
-        append_line(settings.layout.ledger, entry)
-        progress.result(entry)
-    return entry

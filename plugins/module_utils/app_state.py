@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from . import maintenance, switch, units
+from . import maintenance, process_plan, process_state, switch, units
 from .activation_unit import holder
-from .layout import Layout
+from .errors import RingstandError
+from .layout import Layout, load_settings
 from .ledger import good_releases
 from .releases import read_manifest
 from .unit_times import Clocks, first_changed
@@ -43,7 +44,17 @@ def app_state(layout: Layout) -> dict[str, Any]:
         # While an activation moves the links, they are its own business.
         "linked": bool(activation) or switch.is_linked(layout),
         "socket": os.path.exists(layout.live_socket),
+        "processes": _processes(layout, release),
+        "scale": process_plan.read_scale(layout),
     }
+
+
+def _processes(layout: Layout, release: str | None) -> list[dict[str, Any]]:
+    try:
+        settings = load_settings(layout.app)
+    except RingstandError:  # the app is not set up yet
+        return []
+    return process_state.states(settings, release)
 
 
 def _is_stale(layout: Layout, slot: str, service: units.Unit, listener: units.Unit) -> bool:

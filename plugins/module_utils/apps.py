@@ -9,6 +9,7 @@ follows from it. The functions here expect input that the ``validate`` plugin ha
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -30,9 +31,22 @@ ACME, SELF_SIGNED = TLS_CERTIFICATES = ("acme", "self_signed")
 
 # An absent app is taken out of service, and its data stays until it is purged.
 PRESENT, ABSENT = STATES = ("present", "absent")
-REQUIRED = ("domains", "source", "wsgi")
+# A scheduler is never running twice; of a worker there may be as many as one likes.
+WORKER, SCHEDULER = PROCESS_KINDS = ("worker", "scheduler")
+PROCESS_DEFAULTS: App = {
+    "count": 1,
+    "memory_mb": None,
+    "stop_signal": "SIGTERM",
+    "stop_timeout_seconds": 60,
+}
+_SCHEDULERS = re.compile(r"\b(rqscheduler|rq-scheduler|celery\b.*\s(beat|-B|--beat))\b")
+_SCHEDULER_NAMES = ("beat", "celerybeat", "clock", "cron", "scheduler")
+HOOKS = ("before_build", "after_build", "before_switch", "after_switch", "on_failure")
+
+REQUIRED = ("domains", "source")
 DEFAULTS: App = {
     "state": PRESENT,
+    "wsgi": None,
     "workers": "auto",
     "worker_class": "gthread",
     "timeout_seconds": 30,
@@ -54,6 +68,10 @@ DEFAULTS: App = {
     "migration_statement_timeout_seconds": 0,
     "migration_timeout_seconds": 1800,
     "release_command": [],
+    "first_deploy_command": [],
+    "hooks": {},
+    "processes": None,
+    "webhook_url": None,
     "health": {},
     "static": None,
     "tls": {"certificate": ACME},
@@ -137,6 +155,15 @@ def redis_port(app: str, purpose: str) -> int:
     return REDIS_FIRST_PORT + zlib.crc32(f"{app}/{purpose}".encode()) % REDIS_PORT_COUNT
 
 
+def process_settings(name: str, given: Any) -> App:
+    """One process beside the web, complete. What by its name or command makes appointments is a scheduler."""
+    process = {"command": given} if isinstance(given, str) else dict(given)
+    command = str(process.get("command") or "")
+    is_scheduler = name in _SCHEDULER_NAMES or _SCHEDULERS.search(command)
+    stated = {key: value for key, value in process.items() if value is not None}
+    return {"kind": SCHEDULER if is_scheduler else WORKER, **PROCESS_DEFAULTS, **stated}
+
+
 def _database(name: str, app: App) -> App | bool:
     wanted = app["database"]
     if app["database_url"] or wanted is False:
@@ -168,11 +195,15 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
     app["name"] = name
     app["domains"] = list(dict.fromkeys(to_ascii_domain(str(domain)) for domain in as_list(app["domains"])))
     app["threads"] = app.get("threads") or (GTHREAD_THREADS if app["worker_class"] == "gthread" else 1)
-    app["flask_app"] = app["wsgi"] if app.get("flask_app") is None else app["flask_app"]
+    app["flask_app"] = app["wsgi"] if app.get("flask_app") is None else app["flask_app"]  # None: as each release says
     app["environment"] = {key: str(value) for key, value in app["environment"].items()}
     app["database"] = _database(name, app)
     app["redis"] = _redis(name, app)
-    app["release_command"] = as_list(app["release_command"])
+    for key in ("release_command", "first_deploy_command"):
+        app[key] = as_list(app[key])
+    app["hooks"] = {hook: as_list(commands) for hook, commands in app["hooks"].items()}
+    if app["processes"] is not None:
+        app["processes"] = {key: process_settings(key, process) for key, process in app["processes"].items()}
     app["tls"] = {**DEFAULTS["tls"], **app["tls"]}
     app["maintenance"] = {**MAINTENANCE_DEFAULTS, **app["maintenance"]}
     app["maintenance"]["allow"] = as_list(app["maintenance"]["allow"])

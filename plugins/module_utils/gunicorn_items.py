@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from .apps import as_list, normalise, plain
+from .apps import as_list, normalise, plain, process_settings
 from .errors import RingstandError
-from .layout import AppSettings, Layout
+from .layout import SETTINGS_DIR, AppSettings, Layout
 from .package_index import INDEX_NAME, split_credentials
 from .sandbox import sandbox_directives
 
@@ -101,7 +101,46 @@ def gunicorn_units(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, An
             layout = Layout(name)
             for unit in (layout.socket_unit(state["slot"]), layout.service_unit(state["slot"])):
                 units.append({"name": unit, "masked": False, "state": "started"})
+        if not state["activation"]:
+            units += _processes_as_planned(state)
     return units
+
+
+def _processes_as_planned(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Units of processes that are right but for not running; whatever else is wrong takes an activation."""
+    return [
+        {"name": unit, "masked": False, "state": "started"}
+        for process in state["processes"]
+        if process["planned"]
+        for unit in process["units"]
+    ]
+
+
+def gunicorn_unsettled(states: Mapping[str, Mapping[str, Any]], changed_paths: Iterable[str]) -> list[str]:
+    """The apps that serve and whose workers and schedulers may differ from their settings."""
+    changed = set(plain(list(changed_paths)))
+    return [
+        name
+        for name, state in plain(states).items()
+        if state["release"]
+        and not state["activation"]
+        and (
+            f"{SETTINGS_DIR}/{name}.json" in changed
+            or not all(process["planned"] for process in state["processes"])
+        )
+    ]
+
+
+def gunicorn_scaled(apps: Iterable[Mapping[str, Any]], states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The processes whose number an operator set otherwise than the variables: app, process, count and wanted."""
+    found = []
+    for app in plain(list(apps)):
+        given, scale = app.get("processes") or {}, plain(states)[app["name"]].get("scale") or {}
+        for process, count in scale.items():
+            wanted = process_settings(process, given.get(process) or "")["count"]
+            if count != wanted and (process in given or app.get("processes") is None):
+                found.append({"app": app["name"], "process": process, "count": count, "wanted": wanted})
+    return found
 
 
 def gunicorn_stale(states: Mapping[str, Mapping[str, Any]], changed_paths: Iterable[str]) -> list[str]:

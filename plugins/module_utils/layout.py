@@ -121,6 +121,33 @@ class Layout:
     def socket_unit(self, slot: str) -> str:
         return f"ringstand-{self.app}@{slot}.socket"
 
+    @property
+    def units_dir(self) -> str:
+        return self._path("etc/systemd/system")
+
+    @property
+    def process_plan(self) -> str:
+        """What last ran beside the web, with the texts of its units: what a move that fails goes back to."""
+        return self._path("var/lib/ringstand", self.app, "processes.json")
+
+    @property
+    def process_scale(self) -> str:
+        """The numbers that an operator gave by ``ringstand scale``, by process."""
+        return self._path("var/lib/ringstand", self.app, "scale.json")
+
+    @property
+    def first_deploy_record(self) -> str:
+        """There once the app's first_deploy_command has succeeded."""
+        return self._path("var/lib/ringstand", self.app, "first-deploy.json")
+
+    @property
+    def webhook_file(self) -> str:
+        return self._path("etc/ringstand/environment", f"{self.app}.webhook")
+
+    def process_unit(self, process: str, number: int | str = "") -> str:
+        """The unit of a process, or its template. No app's name has a dot, so that no two apps' units share a name."""
+        return f"ringstand-{self.app}.{process}@{number}.service"
+
 
 @dataclass(frozen=True)
 class AppSettings:
@@ -132,12 +159,15 @@ class AppSettings:
     ``writable_dirs`` are folders of the source that become links into ``shared``. ``database_url_scheme`` is what
     DATABASE_URL begins with, empty without one. ``migration_command`` replaces ``flask db upgrade``.
     ``local_database`` tells that the app's database is in the cluster ``main`` of this host.
+    Without ``wsgi`` the release's Procfile names it, and without ``processes`` what runs beside it; ``flask_app`` is
+    then the same, unless it is given ("" leaves FLASK_APP unset).
     ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
     """
 
     name: str
-    wsgi: str
     health: dict[str, Any]
+    wsgi: str | None = None
+    flask_app: str | None = None
     domains: list[str] = field(default_factory=list)
     python: str = ""
     requirements_path: str = ""
@@ -146,6 +176,9 @@ class AppSettings:
     package_index_ca_path: str = ""
     release_command: list[str] = field(default_factory=list)
     writable_dirs: list[str] = field(default_factory=list)
+    first_deploy_command: list[str] = field(default_factory=list)
+    hooks: dict[str, list[str]] = field(default_factory=dict)
+    processes: dict[str, dict[str, Any]] | None = None
     migrations: str = "auto"
     migrations_dir: str = ""
     migration_command: str = ""

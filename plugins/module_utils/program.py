@@ -17,6 +17,7 @@ from . import (
     program_doctor,
     program_maintenance,
     program_operations,
+    program_processes,
     program_purge,
     program_releases,
     program_restore,
@@ -24,6 +25,11 @@ from . import (
 from .console import complain, say
 from .errors import RingstandError
 from .host_program import PROTOCOL
+
+_VERBS = (
+    *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
+    *(program_certificates, program_backup, program_restore, program_purge),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,10 +59,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(flag, **settings)
         sub.set_defaults(run=run)
 
-    for verbs in (
-        *(program_releases, program_operations, program_database, program_maintenance, program_doctor),
-        *(program_certificates, program_backup, program_restore, program_purge),
-    ):
+    for verbs in _VERBS:
         verbs.add_commands(command)
     command("version", _version, "the version of the protocol that modules speak with this program")
     return parser

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from . import process_environment, switch
+from . import process_environment, process_plan, switch
 from .app_unit import new_unit_name, unit_arguments
 from .console import say
 from .errors import RingstandError
@@ -42,7 +42,7 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--since", {"metavar": "TIME", "help": "as journalctl takes it, such as '1 hour ago'"}),
         ("--grep", {"metavar": "PATTERN", "help": "only lines that match this regular expression"}),
         ("--lines", {"type": int, "default": 100, "metavar": "N", "help": "at most the last N lines (100)"}),
-        ("--process", {"choices": ["web", "activation"], "help": "only this one"}),
+        ("--process", {"metavar": "NAME", "help": "only web, activation, or this worker or scheduler"}),
     )
     command("env", _env, "the names in an app's environment, with fingerprints instead of values", app)
 
@@ -68,8 +68,18 @@ def _run(options: argparse.Namespace) -> int:
 
 def journal_command(settings: AppSettings, options: argparse.Namespace) -> list[str]:
     """The journalctl command that shows what ``options`` (follow, since, grep, lines, process) ask for."""
-    units = {"web": f"ringstand-{settings.name}@*.service", "activation": settings.layout.activation_unit}
-    chosen = [units[options.process]] if options.process else list(units.values())
+    layout = settings.layout
+    units = {"web": f"ringstand-{settings.name}@*.service", "activation": layout.activation_unit}
+    if options.process in (None, *units):
+        chosen = [units[options.process]] if options.process else [*units.values(), layout.process_unit("*", "*")]
+    else:
+        known = process_plan.units_on_disk(layout)
+        if options.process not in known:
+            raise RingstandError(
+                f"Failed to show the log of {options.process!r}: {settings.name} has no such process. "
+                f"It has: {', '.join([*units, *known])}."
+            )
+        chosen = [layout.process_unit(options.process, "*")]
     command = ["journalctl", "--no-pager", f"--lines={options.lines}", *(f"--unit={unit}" for unit in chosen)]
     command += ["--output=json"] if options.json else ["--output=short-iso"]
     command += ["--follow"] if options.follow else []

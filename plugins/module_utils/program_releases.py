@@ -10,14 +10,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import activation, early_build, switch
+from . import activation, early_build, process_moves, switch
+from .activation_record import run_recorded
 from .activation_unit import follow_activation, run_activation, start_activation, start_build
 from .app_state import app_state
 from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
-from .layout import SLOTS, app_names, load_settings
+from .layout import SLOTS, AppSettings, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
+from .program_processes import KINDS as PROCESS_KINDS
+from .program_processes import describe, is_well
+from .release_build import Source
 from .releases import read_manifest, release_ids
 from .systemd import systemctl, unit_properties
 
@@ -68,13 +72,17 @@ def _status(options: argparse.Namespace) -> int:
     for state in [] if options.json else states:
         if state["release"]:
             say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
+            for process in state["processes"]:
+                say(f"  {describe(process, state['release'])}")
         else:
             say(f"{state['app']}: nothing deployed yet")
         if state["maintenance"]:
             say(f"  maintenance: since {state['maintenance']['since']}, visitors get 503")
         if state["activation"]:
             say(f"  activation: {state['activation']}")
-    good = all(state["service"] == "active" and state["socket"] for state in states)
+    good = all(
+        state["service"] == "active" and state["socket"] and all(map(is_well, state["processes"])) for state in states
+    )
     return 0 if good else 3
 
 
@@ -182,15 +190,7 @@ def _activation(options: argparse.Namespace) -> int:
         early_build.build(settings, request["archive"], request["sha"], progress)
         return 0
     try:
-        if request["kind"] == "deploy":
-            source = activation.Source(request["archive"], request["sha"], request["version"])
-            entry = activation.run_recorded(settings, progress, lambda: activation.deploy(settings, source, progress))
-        else:
-            entry = activation.run_recorded(
-                settings,
-                progress,
-                lambda: activation.switch_to(settings, request["release"], progress, request.get("force", False)),
-            )
+        entry = run_recorded(settings, progress, lambda: _carry_out(settings, request, progress))
     finally:
         for path in (options.request, request.get("archive")):
             if path and os.path.exists(path):
@@ -199,15 +199,28 @@ def _activation(options: argparse.Namespace) -> int:
     return 0 if entry["result"] == "ok" else 1
 
 
+def _carry_out(settings: AppSettings, request: dict[str, Any], progress: Progress) -> None:
+    kind = request["kind"]
+    if kind == "deploy":
+        source = Source(request["archive"], request["sha"], request["version"])
+        activation.deploy(settings, source, progress)
+    elif kind in PROCESS_KINDS:
+        activation.settle_processes(settings, progress, request.get("scale"))
+    else:
+        activation.switch_to(settings, request["release"], progress, request.get("force", False))
+
+
 def _boot(options: argparse.Namespace) -> int:
     failed = 0
     for name in app_names():
         try:
-            layout = load_settings(name).layout
+            settings = load_settings(name)
+            layout = settings.layout
             switch.repair(layout)
             slot = switch.live_slot(layout)
             if slot is None:
                 continue
+            process_moves.start_at_boot(settings, str(switch.live_release(layout)))
             for other in SLOTS:
                 if other != slot:
                     systemctl("stop", layout.socket_unit(other), check=False)

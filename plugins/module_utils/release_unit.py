@@ -7,20 +7,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from . import builds
+from . import builds, release_values
 from .app_unit import AppUnit
 from .layout import AppSettings
-
-
-def _environment(settings: AppSettings, release: str) -> dict[str, str]:
-    venv_bin = f"{settings.layout.release_dir(release)}/venv/bin"
-    return {
-        "PATH": f"{venv_bin}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": settings.layout.shared_dir,
-        "RELEASE_ID": release,
-        "SENTRY_RELEASE": release,
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
 
 
 def release_unit(settings: AppSettings, release: str, purpose: str, source_is_writable: bool = False) -> AppUnit:
@@ -32,7 +21,7 @@ def release_unit(settings: AppSettings, release: str, purpose: str, source_is_wr
         purpose,
         source,
         environment_file=layout.environment_file,
-        environment=_environment(settings, release),
+        environment=release_values.environment(settings, release),
         writable_paths=[layout.shared_dir, *([source] if source_is_writable else [])],
     )
 

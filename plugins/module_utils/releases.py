@@ -16,6 +16,7 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from .errors import RingstandError
@@ -93,13 +94,14 @@ def remove_incomplete(layout: Layout) -> list[str]:
     return broken
 
 
-def prune(layout: Layout, keep: int, good: list[str]) -> list[str]:
+def prune(layout: Layout, keep: int, good: list[str], in_use: Iterable[str] = ()) -> list[str]:
     """Remove all but the ``keep`` newest releases by id, and the virtual environments that no release refers to.
 
-    Never removed: what a slot is linked to, and the two releases that last went live (``good``, oldest first).
+    Never removed: what a slot is linked to or a process runs (``in_use``), and the two releases that last went live
+    (``good``, oldest first).
     Returns the ids that were removed.
     """
-    protected = {release_of(layout, slot) for slot in SLOTS} | set(good[-2:])
+    protected = {release_of(layout, slot) for slot in SLOTS} | set(good[-2:]) | set(in_use)
     removed = [name for name in release_ids(layout)[:-keep] if name not in protected]
     for name in removed:
         shutil.rmtree(layout.release_dir(name))

@@ -84,6 +84,13 @@ apps:
     socket:
       description: Whether the socket that nginx connects to is there.
       type: bool
+    processes:
+      description: What runs beside the web, see RV(ringstand.flask.processes#module:processes).
+      type: list
+      elements: dict
+    scale:
+      description: How many of each process were asked for by C(ringstand scale).
+      type: dict
     user:
       description: V(missing), V(ours), V(changed) or V(foreign), the last one being a user that was not made for this
         app. One that was made for it is V(changed) when comment, shell, groups or password are not as they were.

@@ -18,14 +18,17 @@ APP = Path(__file__).parents[1] / "app"
 LOAD = Path(__file__).with_name("load.py")
 
 
-def archive(behaviour: str) -> bytes:
+def archive(behaviour: str, **others: str) -> bytes:
+    """The app with a behaviour, and with ``others``, files by their names."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as stream:
-        for name in ("app.py", "requirements.txt", "static"):
+        for name in ("app.py", "process.py", "requirements.txt", "static"):
             stream.add(APP / name, arcname=name)
-        entry = tarfile.TarInfo("behaviour")
-        entry.size = len(behaviour)
-        stream.addfile(entry, io.BytesIO(behaviour.encode()))
+        files = {"behaviour": behaviour, "Procfile": (APP / "Procfile").read_text(encoding="utf-8"), **others}
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            stream.addfile(entry, io.BytesIO(content.encode()))
     return buffer.getvalue()
 
 
@@ -39,14 +42,14 @@ class Crucible:
     def put(self, content: bytes, path: str) -> None:
         self.host.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
 
-    def deploy_command(self, behaviour: str) -> str:
+    def deploy_command(self, behaviour: str, **others: str) -> str:
         self._number += 1
         path = f"/root/{self._number}.tar.gz"
-        self.put(archive(behaviour), path)
+        self.put(archive(behaviour, **others), path)
         return f"ringstand --json deploy crucible --archive {path} --sha {self._number:040x} --version {self._number}"
 
-    def deploy(self, behaviour: str = "good") -> dict[str, Any]:
-        return json.loads(self.host.run(self.deploy_command(behaviour)).stdout)
+    def deploy(self, behaviour: str = "good", **others: str) -> dict[str, Any]:
+        return json.loads(self.host.run(self.deploy_command(behaviour, **others)).stdout)
 
     def ringstand(self, *arguments: str) -> dict[str, Any]:
         return json.loads(self.host.run("ringstand --json " + " ".join(arguments)).stdout)

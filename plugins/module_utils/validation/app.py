@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ..apps import as_list, is_absent
+from ..procfile import WSGI, read
 from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
 from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment, check_packages
 from .problems import Problems, join
+from .processes import check_commands, check_processes, check_webhook
 from .schema import check_keys
 from .secrets import check_secret, check_url
 from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
 
-WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\([^\n\0]*\))?")
 WORKER_CLASSES = ("gthread", "sync", "gevent")
 WORKER_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 DATABASE_SCHEME = re.compile(r"postgres(ql)?(\+[a-z0-9]+)?")
@@ -51,6 +51,12 @@ def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> Non
     if worker_class and worker_class not in WORKER_CLASSES and not WORKER_CLASS_PATH.fullmatch(worker_class):
         remedy = f"Choose {', '.join(WORKER_CLASSES)} or the dotted path of a class"
         problems.add(join(path, "worker_class"), "gunicorn has no such kind of worker for Flask", remedy, worker_class)
+    source = _text(_mapping(app, "source"), "path")
+    if not wsgi and source and os.path.isdir(source):
+        procfile = read(source)
+        if procfile.wsgi is None:
+            remedy = 'Write it as "module:attribute" or "module:factory()"'
+            problems.add(join(path, "wsgi"), f"this is required, because {procfile.wsgi_problem}", remedy)
     threads = _number(app, "threads", 1)
     if worker_class and worker_class != "gthread" and threads > 1:
         rule = f"threads have no meaning with worker_class {worker_class}"
@@ -116,20 +122,6 @@ def _check_static(app: Mapping[str, Any], path: str, problems: Problems) -> None
         problems.add(here, "the source has no such directory", "Correct it or remove static", directory)
 
 
-def _check_commands(commands: Any, path: str, problems: Problems) -> None:
-    for position, command in enumerate(as_list(commands)):
-        here = join(path, position) if isinstance(commands, list) else path
-        if not isinstance(command, str):
-            continue
-        if not command.strip() or "\0" in command:
-            problems.add(here, "the command is empty or holds a NUL", "Write a shell command or remove it", command)
-            continue
-        try:
-            shlex.split(command)
-        except ValueError as error:
-            problems.add(here, f"the command's quotes do not match ({error})", "Close them", command)
-
-
 def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     for key in ("requirements_path", "migrations_dir", "python_path"):
         if app.get(key):
@@ -159,8 +151,9 @@ def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None
     _check_process(app, path, problems)
     _check_health(app, join(path, "health"), problems)
     _check_static(app, join(path, "static"), problems)
-    for key in ("release_command", "migration_command"):
-        _check_commands(app.get(key), join(path, key), problems)
+    check_commands(app, path, problems)
+    check_processes(app.get("processes"), join(path, "processes"), problems)
+    check_webhook(app.get("webhook_url"), join(path, "webhook_url"), problems)
     _check_paths(app, path, problems)
 
 
@@ -169,7 +162,7 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     path = join("flask_apps", name)
     check_app_name(name, path, problems)
     if not isinstance(app, dict):
-        problems.add(path, "an app is described by a dictionary", "Give it domains, source and wsgi", app)
+        problems.add(path, "an app is described by a dictionary", "Give it domains and source", app)
         return
     if is_absent(app):
         return  # whatever else is written of it has no effect

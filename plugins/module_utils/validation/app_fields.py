@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
-from ..apps import STATES, TLS_CERTIFICATES
+from ..apps import HOOKS, PROCESS_KINDS, STATES, TLS_CERTIFICATES
 from .schema import Field
 
 TEXT = Field((str,))
 SECRET = Field((str,), secret=True)
 SWITCH = Field((bool,))
 TEXTS = Field((list,), elements=TEXT)
+COMMANDS = Field((str, list), elements=TEXT)
+
+
+# What workers stop at gracefully: Celery and RQ at TERM and INT, others at QUIT, HUP or one of the user's own.
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
 def _number(minimum: int, maximum: int) -> Field:
@@ -39,11 +44,20 @@ SOURCE_FIELDS = {
     "root_directory": TEXT,
 }
 
+PROCESS_FIELDS = {
+    "command": Field((str,), required=True),
+    "kind": Field((str,), choices=PROCESS_KINDS),
+    "count": _number(0, 100),
+    "memory_mb": _number(16, 16_777_216),
+    "stop_signal": Field((str,), choices=STOP_SIGNALS),
+    "stop_timeout_seconds": _seconds(1, 86_400),
+}
+
 APP_FIELDS = {
     "state": Field((str,), choices=STATES),
     "domains": Field((list,), elements=TEXT, required=True),
     "source": Field((dict,), options=SOURCE_FIELDS, required=True),
-    "wsgi": Field((str,), required=True),
+    "wsgi": TEXT,
     # 128: no one machine runs more; gunicorn's advice is 2 to 4 per CPU.
     "workers": Field((int, str), choices=("auto",), minimum=1, maximum=128),
     "threads": _number(1, 256),
@@ -67,7 +81,12 @@ APP_FIELDS = {
     "migration_timeout_seconds": _seconds(10, 86_400),
     "migration_statement_timeout_seconds": _seconds(0, 86_400),
     "flask_app": TEXT,
-    "release_command": Field((str, list), elements=TEXT),
+    "release_command": COMMANDS,
+    "first_deploy_command": COMMANDS,
+    "hooks": Field((dict,), options=dict.fromkeys(HOOKS, COMMANDS)),
+    # Each of them is checked by check_processes.
+    "processes": Field((dict,)),
+    "webhook_url": SECRET,
     "health": Field(
         (dict,),
         options={

@@ -31,7 +31,7 @@ ARCHIVE_SETTINGS = {
     "archive_mode": "Remove it",
     "archive_timeout": "Set backup_archive_timeout_seconds instead",
 }
-MINIMAL_APP = "Describe an app with its domains, source and wsgi"
+MINIMAL_APP = "Describe an app with its domains and its source"
 
 
 def _located(problem: Problem, overrides: Mapping[str, Any]) -> Problem:

@@ -19,8 +19,9 @@ from ansible_collections.ringstand.flask.plugins.module_utils.gunicorn_items imp
 from ansible_collections.ringstand.flask.plugins.plugin_utils.program_archive import build
 
 LIVE = {"release": "20261121T120000Z-3f2a9c1", "slot": "green", "stale": False, "linked": True, "service": "active",
-        "listener": "active"}
-NEW = {"release": None, "slot": None, "stale": False, "linked": True, "service": None, "listener": None}
+        "listener": "active", "activation": "", "processes": [], "scale": {}}
+NEW = {"release": None, "slot": None, "stale": False, "linked": True, "service": None, "listener": None,
+       "activation": "", "processes": [], "scale": {}}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from ansible_collections.ringstand.flask.plugins.module_utils.program_operations
 from ansible_collections.ringstand.flask.plugins.module_utils.release_unit import one_off_unit
 
 SHOP = AppSettings(name="shop", wsgi="shop:app", health={})
-UNITS = ["--unit=ringstand-shop@*.service", "--unit=ringstand-activation-shop.service"]
+UNITS = ["--unit=ringstand-shop@*.service", "--unit=ringstand-activation-shop.service",
+         "--unit=ringstand-shop.*@*.service"]
 
 
 def journal(**changes: object) -> list[str]:

@@ -71,8 +71,8 @@ def test_domains_in_the_form_that_dns_uses(domain: str, expected: str) -> None:
 
 
 def test_an_app_that_lacks_a_required_key() -> None:
-    with pytest.raises(RingstandError, match=r"flask_apps\.shop.*wsgi"):
-        apps.normalise(shop(wsgi=None))
+    with pytest.raises(RingstandError, match=r"flask_apps\.shop.*domains"):
+        apps.normalise(shop(domains=None))
 
 
 @pytest.mark.parametrize("given", [[], "shop", {"shop": "git"}])

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry out an activation and tell what came of it: the ledger, the webhook, the hook for failures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import hooks, switch, webhook
+from .errors import RingstandError
+from .layout import AppSettings
+from .ledger import SCHEMA, Progress, append_line, utc
+
+# What people want to hear of even when it goes well.
+_TOLD = ("deploy", "rollback")
+
+
+def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], None]) -> dict[str, Any]:
+    """Run an activation and write what came of it to the ledger; never raises for a failure, returns it."""
+    before = switch.live_release(settings.layout)
+    entry: dict[str, Any] = {"schema": SCHEMA, "kind": progress.kind, "by": progress.by, "previous": before}
+    told = webhook.Webhook(settings.layout)
+    if progress.kind in _TOLD:
+        told.send(webhook.START, progress.kind, progress.by, {**progress.about, "previous": before})
+    try:
+        what()
+        entry.update(result="ok")
+    except RingstandError as error:
+        entry.update(result="failed", reason=error.message, details=error.details)
+    except Exception as error:  # the ledger must say what happened, whatever it was
+        entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
+    finally:
+        entry.update(progress.about, seconds=round(time.time() - progress.started, 3))
+        if "result" in entry:
+            _tell(settings, progress, told, entry)
+        entry.update(
+            started=utc(progress.started),
+            phases=progress.phases,
+            notices=progress.notices,
+            live=switch.live_release(settings.layout),
+        )
+        append_line(settings.layout.ledger, entry)
+        progress.result(entry)
+    return entry
+
+
+def _tell(settings: AppSettings, progress: Progress, told: webhook.Webhook, entry: dict[str, Any]) -> None:
+    """Whatever fails here is a notice."""
+    if entry["result"] == "failed":
+        told.send(webhook.FAILURE, progress.kind, progress.by, entry)
+        try:
+            hooks.run(settings, hooks.ON_FAILURE, switch.live_release(settings.layout), progress, entry["reason"])
+        except Exception as error:
+            progress.notice(f"The hook on_failure could not be run: {error}")
+    elif progress.kind in _TOLD:
+        event = webhook.ROLLBACK if progress.kind == "rollback" else webhook.SUCCESS
+        told.send(event, progress.kind, progress.by, entry)
+    for problem in told.problems():
+        progress.notice(problem)
