@@ -14,8 +14,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
@@ -58,8 +58,8 @@ def pack_archive(path: str, root_directory: str, target: str) -> None:
     Raises RingstandError for a name or link that leads out of the archive, and for what is neither file nor link.
     """
     try:
-        with _members(path) as members:
-            files = [member for member in members if member.name.split("/")[0] not in _JUNK]
+        with ExitStack() as opened:
+            files = [member for member in _members(path, opened) if member.name.split("/")[0] not in _JUNK]
             tops = {member.name.split("/")[0] for member in files}
             strip = f"{tops.pop()}/" if len(tops) == 1 and all("/" in member.name for member in files) else ""
             strip += f"{os.path.normpath(root_directory)}/" if root_directory else ""
@@ -71,9 +71,9 @@ def pack_archive(path: str, root_directory: str, target: str) -> None:
             with tar_writer(target) as archive:
                 for member in chosen:
                     _add(archive, member, member.name.removeprefix(strip))
+    except RingstandError as error:
+        raise RingstandError(f"Failed to read source.archive {path!r}: {error.message}") from error
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-        if isinstance(error, RingstandError):
-            raise RingstandError(f"Failed to read source.archive {path!r}: {error.message}") from error
         raise RingstandError(f"Failed to read source.archive {path!r}: {error}. Make it anew.") from error
 
 
@@ -102,14 +102,13 @@ def _safe(name: str, link: str = "") -> str:
     return normal
 
 
-@contextmanager
-def _members(path: str) -> Iterator[list[Member]]:
+def _members(path: str, opened: ExitStack) -> list[Member]:
+    """The files and links; what they are read from stays open as long as ``opened``."""
     if path.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            yield [_zip_member(archive, info) for info in archive.infolist() if not info.is_dir()]
-        return
-    with _tar_stream(path) as stream, tarfile.open(fileobj=stream, mode="r:*") as archive:
-        yield [_tar_member(archive, info) for info in archive.getmembers() if not _is_folder(info)]
+        archive = opened.enter_context(zipfile.ZipFile(path))
+        return [_zip_member(archive, info) for info in archive.infolist() if not info.is_dir()]
+    tar = opened.enter_context(tarfile.open(fileobj=_tar_stream(path, opened), mode="r:*"))
+    return [_tar_member(tar, info) for info in tar.getmembers() if not _is_folder(info)]
 
 
 def _is_folder(info: tarfile.TarInfo) -> bool:
@@ -118,18 +117,15 @@ def _is_folder(info: tarfile.TarInfo) -> bool:
     return info.isdir()
 
 
-@contextmanager
-def _tar_stream(path: str) -> Iterator[IO[bytes]]:
+def _tar_stream(path: str, opened: ExitStack) -> IO[bytes]:
     if not path.endswith(".zst"):
-        with open(path, "rb") as stream:
-            yield stream
-        return
+        return opened.enter_context(open(path, "rb"))  # noqa: SIM115
     if shutil.which("zstd") is None:
         raise RingstandError("this machine has no zstd to decompress it. Install it, or pack the source as .tar.gz.")
-    with tempfile.TemporaryFile() as plain:
-        subprocess.run(["zstd", "-dcq", "--", path], stdout=plain, check=False)
-        plain.seek(0)
-        yield plain
+    plain = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    subprocess.run(["zstd", "-dcq", "--", path], stdout=plain, check=False)
+    plain.seek(0)
+    return plain
 
 
 def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
