@@ -107,7 +107,7 @@ def _members(path: str, opened: ExitStack) -> list[Member]:
     if path.endswith(".zip"):
         archive = opened.enter_context(zipfile.ZipFile(path))
         return [_zip_member(archive, info) for info in archive.infolist() if not info.is_dir()]
-    tar = opened.enter_context(tarfile.open(fileobj=_tar_stream(path, opened), mode="r:*"))
+    tar = opened.enter_context(tarfile.open(fileobj=_tar_stream(path, opened), mode="r:*"))  # noqa: SIM115
     return [_tar_member(tar, info) for info in tar.getmembers() if not _is_folder(info)]
 
 

@@ -101,6 +101,12 @@ def test_an_unchanged_lock_costs_nothing(apps):
     assert entry["phases"]["dependencies"] < 0.5
 
 
+def test_a_command_that_fails_the_second_time_runs_once(host, apps):
+    assert "first_deploy_command" in apps.ledger("hosted")[0]["phases"]
+    assert apps.deploy("hosted", notes__txt="once more")["result"] == "ok"
+    assert host.run("ringstand run hosted python seed.py").rc != 0
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
