@@ -28,6 +28,7 @@ from . import (
     doctor_migrations,
     doctor_nginx,
     doctor_postgresql,
+    doctor_processes,
     doctor_program,
     doctor_redis,
     doctor_services,
@@ -51,6 +52,7 @@ HOST_CHECKS: dict[str, Callable[[], Findings]] = {
 }
 APP_CHECKS: dict[str, Callable[[AppSettings], Findings]] = {
     "units": doctor_services.check,
+    "processes": doctor_processes.check,
     "activation": doctor_activation.check,
     "maintenance": doctor_maintenance.check,
     "health": doctor_health.check,

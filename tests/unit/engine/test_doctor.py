@@ -17,6 +17,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     doctor_files,
     doctor_memory,
     doctor_postgresql,
+    doctor_processes,
     doctor_redis,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.doctor_findings import Finding
@@ -129,6 +130,22 @@ def test_redis(found: dict[str, str], expected: list[str]) -> None:
 def test_files_with_secrets(uid: int, mode: int, good: bool) -> None:
     info = os.stat_result((0o100000 | mode, 1, 1, 1, uid, 0, 1, 0, 0, 0))
     assert (whats(doctor_files.judge("shop", "/f", info)) == []) is good
+
+
+WORKER = {"process": "worker", "kind": "worker", "count": 2, "running": 2, "release": "r2", "planned": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"running": 1}, ["worker worker: 1 of 2 run"]),
+        ({"planned": False}, ["worker worker is not what the settings ask for, or older than them"]),
+        ({"release": "r1"}, ["worker worker runs release r1, but r2 serves"]),
+    ],
+)
+def test_processes(changes: dict[str, Any], expected: list[str]) -> None:
+    assert whats(doctor_processes.judge("shop", "r2", [{**WORKER, **changes}])) == expected
 
 
 class Settings(AppSettings):
