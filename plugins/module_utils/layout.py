@@ -182,6 +182,7 @@ class AppSettings:
     migrations: str = "auto"
     migrations_dir: str = ""
     migration_command: str = ""
+    migration_unversioned_tables_allowed: bool = False
     migration_lock_timeout_seconds: float = 5
     migration_timeout_seconds: float = 1800
     migration_statement_timeout_seconds: float = 0

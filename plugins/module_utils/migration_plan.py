@@ -54,7 +54,8 @@ def script_location(source: str) -> str:
         location = parser.get("alembic", "script_location")
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise RingstandError(
-            f"Failed to read alembic.ini: {error}. Set migrations_dir to the folder that has the app's env.py."
+            f"Failed to read alembic.ini: {error}. Set migrations_dir to the folder that has the app's env.py, "
+            "or migrations: none."
         ) from error
     # package:folder is looked up in the source, "here" is the folder of alembic.ini.
     package, colon, folder = location.partition(":")

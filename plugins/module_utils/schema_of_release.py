@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -116,9 +117,21 @@ def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, 
         lock_timeout_seconds=settings.migration_lock_timeout_seconds,
         statement_timeout_seconds=settings.migration_statement_timeout_seconds,
         timeout_seconds=settings.migration_timeout_seconds,
+        allow_unversioned_tables=settings.migration_unversioned_tables_allowed,
         required=settings.migrations != "auto",
     )
-    return migrate(request, unit_runner(unit), check)
+    try:
+        return migrate(request, unit_runner(unit), check)
+    except MigrationError as error:
+        error.message = in_keys_of_an_app(error.message)
+        raise
+
+
+def in_keys_of_an_app(message: str) -> str:
+    """What names an option of the module db_upgrade, with the key of an app in its place."""
+    message = re.sub(r"\b((?:lock_|statement_)?timeout_seconds)\b", r"migration_\1", message)
+    message = message.replace("upgrade_command to `flask", "migration_command to `flask")
+    return message.replace("set allow_unversioned_tables", "set migration_unversioned_tables_allowed: true")
 
 
 def _run_command(settings: AppSettings, release: str, plan: MigrationPlan) -> str:
