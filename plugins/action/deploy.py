@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import MIGRATION_LIMITS
 from ansible_collections.ringstand.flask.plugins.plugin_utils.source_action import SourceAction
 
 
@@ -12,6 +13,7 @@ class ActionModule(SourceAction):
 
     MODULE = "ringstand.flask.deploy"
     MORE = {
+        **dict.fromkeys(MIGRATION_LIMITS, {"type": "float"}),
         "force": {"type": "bool", "default": False},
         "built": {"type": "dict"},
         "wait": {"type": "bool", "default": True},

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import (
     gates,
     hooks,
+    in_place,
     process_moves,
     process_plan,
     release_values,
@@ -44,6 +45,7 @@ def recover(settings: AppSettings) -> None:
     for directory in (layout.releases_dir, layout.venvs_dir, layout.slots_dir, layout.static_dir, layout.state_dir):
         if not os.path.isdir(directory):
             raise RingstandError(f"Failed to prepare {settings.name}: {directory} is missing. Run site.yml.")
+    in_place.recover(layout)
     switch.repair(layout)
     releases.remove_incomplete(layout)
 
@@ -123,6 +125,18 @@ def activate(
     layout = settings.layout
     release_values.check_built(settings, release)
     old, new = switch.live_slot(layout), switch.idle_slot(layout)
+    processes = process_moves.Move(settings, progress)
+
+    def before_switch() -> None:
+        last_check()
+        hooks.run(settings, hooks.BEFORE_SWITCH, release, progress)
+
+    reason = in_place.reason_for(settings, old)
+    if reason:
+        progress.notice(f"{settings.name} is restarted in place, and visitors wait for it: {reason}.")
+        in_place.activate(settings, release, progress, before_switch, processes)
+        hooks.run(settings, hooks.AFTER_SWITCH, release, progress)
+        return
     with progress.phase("free the idle slot"):
         switch.wait_stopped(layout, new, settings.graceful_timeout_seconds)
         point(layout.slot_link(new), f"../releases/{release}")
@@ -133,9 +147,7 @@ def activate(
             gates.gate(settings, release, new)
         with progress.phase("observe"):
             gates.observe_slot(settings, release, new)
-        last_check()
-        hooks.run(settings, hooks.BEFORE_SWITCH, release, progress)
-    processes = process_moves.Move(settings, progress)
+        before_switch()
     with _all_returned_on_error(settings, old, new, processes):
         with progress.phase("switch"):
             switch.set_live(layout, new)

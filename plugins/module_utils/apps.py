@@ -79,6 +79,7 @@ DEFAULTS: App = {
     "maintenance": {},
     "client_max_body_size_mb": 10,
     "keep_releases": 5,
+    "switch": "auto",
     "backup": True,
     "apt_packages": [],
     "extra_packages": [],

@@ -15,6 +15,8 @@ from .errors import RingstandError
 SETTINGS_DIR = "/etc/ringstand/apps"
 UV = "/opt/ringstand/uv/bin/uv"
 SLOTS = ("blue", "green")
+# How a release takes over from another one.
+AUTO, TWO_SLOTS, IN_PLACE = SWITCHES = ("auto", "two_slots", "in_place")
 _APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
@@ -148,6 +150,13 @@ class Layout:
         """The unit of a process, or its template. No app's name has a dot, so that no two apps' units share a name."""
         return f"ringstand-{self.app}.{process}@{number}.service"
 
+# Of the settings, in seconds, those that a single deploy can be given others of.
+MIGRATION_LIMITS = (
+    "migration_lock_timeout_seconds",
+    "migration_statement_timeout_seconds",
+    "migration_timeout_seconds",
+)
+
 
 @dataclass(frozen=True)
 class AppSettings:
@@ -161,6 +170,7 @@ class AppSettings:
     ``local_database`` tells that the app's database is in the cluster ``main`` of this host.
     Without ``wsgi`` the release's Procfile names it, and without ``processes`` what runs beside it; ``flask_app`` is
     then the same, unless it is given ("" leaves FLASK_APP unset).
+    ``switch`` is one of SWITCHES; ``memory_mb`` limits what one slot may use.
     ``probe_port`` is the port on which nginx answers this app over TLS; None leaves that probe out.
     """
 
@@ -192,6 +202,8 @@ class AppSettings:
     start_timeout_seconds: float = 60
     graceful_timeout_seconds: float = 30
     keep_releases: int = 5
+    switch: str = AUTO
+    memory_mb: int | None = None
     outbound_network: bool = True
     probe_port: int | None = None
 

@@ -8,16 +8,17 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from . import activation, early_build, process_moves, switch
+from . import activation, early_build, in_place, process_moves, switch
 from .activation_record import run_recorded
 from .activation_unit import follow_activation, run_activation, start_activation, start_build
 from .app_state import app_state
 from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
-from .layout import SLOTS, AppSettings, app_names, load_settings
+from .layout import MIGRATION_LIMITS, SLOTS, AppSettings, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
 from .program_processes import KINDS as PROCESS_KINDS
 from .program_processes import describe, is_well
@@ -43,6 +44,8 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--version", {"required": True, "help": "what people call it"}),
         by,
         force,
+        *((f"--{name.replace('_', '-')}", {"type": float, "metavar": "S", "help": f"for this deploy instead of {name}"})
+          for name in MIGRATION_LIMITS),
         ("--no-wait", {"dest": "wait", "action": "store_false", "help": "only start it"}),
     )
     token = ("--token", {"help": argparse.SUPPRESS})
@@ -148,7 +151,11 @@ def _deploy(options: argparse.Namespace) -> int:
         return 0
     if not os.path.isfile(options.archive):
         raise RingstandError(f"Failed to deploy {settings.name}: --archive {options.archive!r} is not a file")
-    archive = {"archive": options.archive, "sha": options.sha, "version": options.version}
+    for name in MIGRATION_LIMITS:
+        if (getattr(options, name) or 0) < 0:
+            raise RingstandError(f"Failed to deploy {settings.name}: --{name.replace('_', '-')} is less than 0")
+    limits = {name: getattr(options, name) for name in MIGRATION_LIMITS if getattr(options, name) is not None}
+    archive = {"archive": options.archive, "sha": options.sha, "version": options.version, "limits": limits}
     try:
         if options.wait:
             return _run(options, "deploy", archive)
@@ -203,7 +210,7 @@ def _carry_out(settings: AppSettings, request: dict[str, Any], progress: Progres
     kind = request["kind"]
     if kind == "deploy":
         source = Source(request["archive"], request["sha"], request["version"])
-        activation.deploy(settings, source, progress)
+        activation.deploy(replace(settings, **request.get("limits", {})), source, progress)
     elif kind in PROCESS_KINDS:
         activation.settle_processes(settings, progress, request.get("scale"))
     else:
@@ -216,6 +223,7 @@ def _boot(options: argparse.Namespace) -> int:
         try:
             settings = load_settings(name)
             layout = settings.layout
+            in_place.recover(layout, restart=False)
             switch.repair(layout)
             slot = switch.live_slot(layout)
             if slot is None:

@@ -64,6 +64,15 @@ options:
     description: Deploy a source that is live already once more.
     type: bool
     default: false
+  migration_lock_timeout_seconds:
+    description: How long a statement of this deploy's migrations waits for a lock, instead of the app's setting.
+    type: float
+  migration_statement_timeout_seconds:
+    description: How long one of their statements may take, instead of the app's setting; 0 is without limit.
+    type: float
+  migration_timeout_seconds:
+    description: How long all of them may take, instead of the app's setting.
+    type: float
   built:
     description: What M(ringstand.flask.build) returned for this source, which is then neither resolved nor handed over
       again. Without an archive in it, it has no meaning.
@@ -160,7 +169,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
-from ..module_utils.layout import Layout
+from ..module_utils.layout import MIGRATION_LIMITS, Layout
 
 
 def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -179,6 +188,9 @@ def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         }
     force = ["--force"] if parameters["force"] else []
     arguments = ["--archive", parameters["archive"], "--sha", sha, "--version", version, "--by", parameters["by"]]
+    for name in MIGRATION_LIMITS:
+        if parameters[name] is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(parameters[name])]
     return call("deploy", app, *arguments, *force, *([] if parameters["wait"] else ["--no-wait"]))
 
 
@@ -202,6 +214,7 @@ def main() -> None:
             },
             "by": {"type": "str"},
             "force": {"type": "bool", "default": False},
+            **dict.fromkeys(MIGRATION_LIMITS, {"type": "float"}),
             "built": {"type": "dict"},
             "wait": {"type": "bool", "default": True},
             "archive": {"type": "path"},

@@ -2,6 +2,7 @@
 
   bin/soak restore [--count 20]       destroy the data directory at random moments under writing, restore, count commits
   bin/soak corruption [--count 100]   damage backups and tables, see each reported with the file's name, mend it
+  bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
 
 The result is tests/soak/results/TOPIC-DATE.json, also when it ends early; it says how many were run. The exit status
 is 0 when all asked for were run and passed.
@@ -10,23 +11,28 @@ is 0 when all asked for were run and passed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SOAK = Path(__file__).resolve().parent
 CHECKOUT = SOAK.parents[1]
-sys.path.insert(0, str(SOAK.parent / "hosts"))
+sys.path[:0] = [str(SOAK.parent / "hosts"), str(SOAK.parent / "bench")]
 
 import corruption_trials  # noqa: E402
 import host as test_hosts  # noqa: E402
 import restore_trials  # noqa: E402
+import switch_trials  # noqa: E402
 from remote import Remote  # noqa: E402
+from steps import Place  # noqa: E402
 
 RESULTS = SOAK / "results"
 MOMENTS = 4  # that share one writer
@@ -49,21 +55,62 @@ def converge(name: str) -> None:
         sys.exit(f"soak: Failed to converge {name}:\n{done.stdout[-3000:]}")
 
 
-def restore(remote: Remote, count: int, chance: random.Random) -> Any:
+@contextlib.contextmanager
+def host_with_backup(name: str, distribution: str, keep: bool) -> Iterator[Remote]:
+    """A fresh host with the roles of the Molecule scenario, after its first backup."""
+    test_hosts.up(name, distribution, None, [])
+    try:
+        converge(name)
+        remote = Remote(name)
+        remote.must("while systemctl is-active --quiet ringstand-backup; do sleep 1; done")
+        yield remote
+    finally:
+        if not keep:
+            test_hosts.remove([name])
+
+
+def restore(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each moment."""
-    left = count
-    while left:
-        remote.must("ringstand backup")
-        trials = restore_trials.run(remote, min(MOMENTS, left), chance, say)
-        yield from restore_trials.as_data(trials)
-        left -= len(trials)
+    with host_with_backup(soak.name, soak.distribution, soak.keep_host) as remote:
+        soak.facts["versions"] = remote.versions()
+        left = soak.count
+        while left:
+            remote.must("ringstand backup")
+            trials = restore_trials.run(remote, min(MOMENTS, left), soak.chance, say)
+            yield from restore_trials.as_data(trials)
+            left -= len(trials)
 
 
-def corruption(remote: Remote, count: int, chance: random.Random) -> Any:
+def corruption(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each damage."""
-    corruption_trials.prepare(remote)
-    for number in range(count):
-        yield from corruption_trials.as_data(corruption_trials.run(remote, 1, chance, say, first=number))
+    with host_with_backup(soak.name, soak.distribution, soak.keep_host) as remote:
+        soak.facts["versions"] = remote.versions()
+        corruption_trials.prepare(remote)
+        for number in range(soak.count):
+            yield from corruption_trials.as_data(corruption_trials.run(remote, 1, soak.chance, say, first=number))
+
+
+def switch(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields the outcome of each deploy, once the load has ended."""
+    with Place(soak.name, soak.distribution) as place:
+        switch_trials.prepare(place)
+        remote = Remote(soak.name)
+        soak.facts["versions"] = remote.versions()
+        measured, cases = switch_trials.run(place, remote, soak.count, soak.chance, say)
+        soak.facts["measured"] = measured
+        yield from cases
+
+
+@dataclass
+class Soak:
+    """What was asked for; ``facts`` go into the result."""
+
+    name: str
+    distribution: str
+    count: int
+    chance: random.Random
+    keep_host: bool
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 TOPICS = {
@@ -73,6 +120,10 @@ TOPICS = {
                 "60 s is there, and no hole below the newest."),
     "corruption": (corruption, 100, "Each damage: one file at random; passed when the check ends with another status "
                    "than 0 and names the file, and with 0 once the file is as it was."),
+    "switch": (switch, 20, f"Each deploy: by the playbook, a quarter of them broken, with {switch_trials.CONNECTIONS} "
+               "keep-alive TLS connections, half POST, in an open loop at 30 % of what the site can answer. Passed: it "
+               "ended as it should and no request failed nor was answered by a broken release. Of the one that dies "
+               "with the traffic on it: the old one answered within a second of its last answer."),
 }
 
 
@@ -88,23 +139,15 @@ def main() -> int:
     run, default, what = TOPICS[options.topic]
     count = options.count or default
     name = f"soak-{options.topic}-{options.distribution.split('-')[1]}"
-    test_hosts.up(name, options.distribution, None, [])
     cases: list[dict[str, Any]] = []
     result = {"topic": options.topic, "what": what, "date": time.strftime("%Y-%m-%d", time.gmtime()),
               "distribution": options.distribution, "seed": options.seed, "asked": count}
     path = RESULTS / f"{options.topic}-{options.distribution}-{result['date']}.json"
     began = time.monotonic()
-    try:
-        converge(name)
-        remote = Remote(name)
-        remote.must("while systemctl is-active --quiet ringstand-backup; do sleep 1; done")
-        result["versions"] = remote.versions()
-        for case in run(remote, count, random.Random(options.seed)):
-            cases.append(case)
-            record(path, {**result, "seconds": round(time.monotonic() - began)}, cases)
-    finally:
-        if not options.keep_host:
-            test_hosts.remove([name])
+    soak = Soak(name, options.distribution, count, random.Random(options.seed), options.keep_host)
+    for case in run(soak):
+        cases.append(case)
+        record(path, {**result, **soak.facts, "seconds": round(time.monotonic() - began)}, cases)
     passed = sum(case["passed"] for case in cases)
     say(f"{passed} of {count} passed; {path.relative_to(CHECKOUT)}")
     return 0 if passed == count else 1

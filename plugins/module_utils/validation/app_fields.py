@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ..apps import HOOKS, PROCESS_KINDS, STATES, TLS_CERTIFICATES
+from ..layout import SWITCHES
 from .schema import Field
 
 TEXT = Field((str,))
@@ -107,6 +108,7 @@ APP_FIELDS = {
     "maintenance": Field((dict,), options=MAINTENANCE),
     "client_max_body_size_mb": _number(1, 102_400),
     "keep_releases": _number(2, 100),
+    "switch": Field((str,), choices=SWITCHES),
     "apt_packages": TEXTS,
     "extra_packages": TEXTS,
     "python": TEXT,

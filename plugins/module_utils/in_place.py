@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Replace the live release inside its own slot, on a machine without memory for two.
+
+Its socket stays open while the service restarts: no connection is refused, those that come meanwhile wait. What a
+second slot gives is missing: visitors wait for the start of the app, and a release that then turns out to be unhealthy
+may have answered some of them before the old one is back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from . import gates, process_moves, switch
+from .errors import RingstandError
+from .layout import IN_PLACE, TWO_SLOTS, AppSettings, Layout
+from .ledger import Progress
+from .links import point
+from .releases import write_durably
+from .slot_memory import lack_of_memory
+from .systemd import journal_tail, systemctl
+
+
+def _note(layout: Layout) -> str:
+    """The file that says, while it exists, to which release a slot has to go back."""
+    return os.path.join(layout.state_dir, "in-place.json")
+
+
+def reason_for(settings: AppSettings, slot: str | None) -> str:
+    """Why a release has to replace the live one inside its slot, for people; empty when there is room for two."""
+    if slot is None or settings.switch == TWO_SLOTS:
+        return ""
+    if settings.switch == IN_PLACE:
+        return f"switch is {IN_PLACE}"
+    return lack_of_memory(settings.layout.service_unit(slot), settings.memory_mb)
+
+
+def activate(
+    settings: AppSettings,
+    release: str,
+    progress: Progress,
+    last_check: Callable[[], None],
+    processes: process_moves.Move,
+) -> None:
+    """Restart the live slot with ``release``; with the old one again when it is not healthy."""
+    layout = settings.layout
+    slot = switch.live_slot(layout)
+    old = switch.release_of(layout, slot)
+    if slot is None or old is None:
+        raise RingstandError(f"Failed to replace the release of {settings.name} in place: nothing is live")
+    last_check()
+    with _returned_on_error(settings, slot, old, processes):
+        with progress.phase("switch"):
+            _restart(settings, slot, release)
+        with progress.phase("gate"):
+            gates.gate(settings, release, slot)
+        with progress.phase("probe"):
+            gates.probe(settings)
+        with progress.phase("probation"):
+            gates.probation(settings, release, slot)
+        processes.to(release, restart_all=progress.kind == "restart")
+
+
+def recover(layout: Layout, restart: bool = True) -> None:
+    """Go back to the release before, when an activation in place was killed."""
+    try:
+        with open(_note(layout), encoding="utf-8") as stream:
+            note = json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return
+    if os.path.isdir(layout.release_dir(note["release"])):
+        point(layout.slot_link(note["slot"]), f"../releases/{note['release']}")
+        if restart:
+            systemctl("restart", layout.service_unit(note["slot"]), check=False)
+    os.unlink(_note(layout))
+
+
+def _restart(settings: AppSettings, slot: str, release: str) -> None:
+    layout = settings.layout
+    service = layout.service_unit(slot)
+    point(layout.slot_link(slot), f"../releases/{release}")
+    systemctl("reset-failed", service, check=False)
+    limit = settings.graceful_timeout_seconds + settings.start_timeout_seconds + 10
+    systemctl("restart", service, timeout_seconds=limit)
+
+
+@contextlib.contextmanager
+def _returned_on_error(
+    settings: AppSettings, slot: str, old: str, processes: process_moves.Move
+) -> Iterator[None]:
+    layout, began = settings.layout, time.time()
+    write_durably(_note(layout), json.dumps({"slot": slot, "release": old}))
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, RingstandError):
+            error.details.setdefault("journal", journal_tail(layout.service_unit(slot), began))
+        _restart(settings, slot, old)
+        os.unlink(_note(layout))
+        processes.back()
+        raise
+    os.unlink(_note(layout))
