@@ -45,7 +45,6 @@ def recover(settings: AppSettings) -> None:
     for directory in (layout.releases_dir, layout.venvs_dir, layout.slots_dir, layout.static_dir, layout.state_dir):
         if not os.path.isdir(directory):
             raise RingstandError(f"Failed to prepare {settings.name}: {directory} is missing. Run site.yml.")
-    in_place.recover(layout)
     switch.repair(layout)
     releases.remove_incomplete(layout)
 

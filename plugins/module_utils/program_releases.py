@@ -191,6 +191,7 @@ def _activation(options: argparse.Namespace) -> int:
     with open(options.request, encoding="utf-8") as stream:
         request = json.load(stream)
     layout = settings.layout
+    in_place.recover(layout)  # before anybody asks what is live
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
     if request["kind"] == early_build.KIND:
         os.unlink(options.request)

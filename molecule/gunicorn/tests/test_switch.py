@@ -121,6 +121,58 @@ def test_a_second_deploy_is_refused_and_told_who_is_at_work(crucible):
     crucible.wait_for(lambda: no_activation(crucible))
 
 
+@pytest.fixture
+def in_place(crucible):
+    """The app on a machine without memory for a second slot."""
+    path = "/etc/ringstand/apps/crucible.json"
+    settings = json.loads(crucible.host.check_output(f"cat {path}"))
+    crucible.put(json.dumps({**settings, "switch": "in_place"}).encode(), path)
+    yield
+    crucible.put(json.dumps(settings).encode(), path)
+
+
+def test_in_place_visitors_wait_and_none_is_refused(crucible, in_place):
+    before, slot = crucible.live(), crucible.slot()
+    with crucible.load() as load:
+        deployed = crucible.deploy()
+    assert deployed["result"] == "ok", deployed
+    assert deployed["notices"] == ["crucible is restarted in place, and visitors wait for it: switch is in_place."]
+    assert load["failures"] == {}
+    assert set(load["releases"]) == {before, deployed["release"]}
+    assert (crucible.live(), crucible.slot()) == (deployed["release"], slot)
+
+
+def test_in_place_what_is_not_healthy_is_replaced_again(crucible, in_place):
+    before, slot = crucible.live(), crucible.slot()
+    result = crucible.deploy("unhealthy")
+    assert result["result"] == "failed"
+    assert "status 500" in result["reason"]
+    assert (crucible.live(), crucible.slot()) == (before, slot)
+    with crucible.load() as load:
+        pass
+    assert (load["failures"], set(load["releases"])) == ({}, {before})
+
+
+def test_in_place_killed_half_way_the_old_release_is_back(crucible, in_place):
+    before = crucible.live()
+    crucible.put(KILL_AT.read_bytes(), "/root/kill_at.py")
+    assert any(killed(crucible, "gate") for _attempt in range(5)), "the step was never caught"
+    with crucible.load() as load:
+        result = crucible.deploy()
+    assert result["result"] == "ok", result
+    assert result["previous"] == before
+    assert load["failures"] == {}
+    assert "in-place.json" not in crucible.host.check_output("ls /var/lib/ringstand/crucible").split()
+
+
+def test_what_was_only_started_can_be_followed(crucible):
+    started = json.loads(crucible.host.check_output(f"{crucible.deploy_command('good')} --no-wait"))
+    assert crucible.live() != started.get("release")
+    followed = crucible.ringstand("follow", "crucible", "--token", started["token"])
+    assert (followed["result"], followed["release"]) == ("ok", crucible.live())
+    assert crucible.ringstand("follow", "crucible")["release"] == followed["release"]  # also when it has ended
+
+
 def test_a_request_of_ten_seconds_survives_the_switch(crucible):
     before = crucible.live()
     crucible.host.check_output(
