@@ -136,7 +136,7 @@ def test_in_place_visitors_wait_and_none_is_refused(crucible, in_place):
     with crucible.load() as load:
         deployed = crucible.deploy()
     assert deployed["result"] == "ok", deployed
-    assert deployed["notices"] == ["crucible is restarted in place, and visitors wait for it: switch is in_place."]
+    assert "crucible is restarted in place, and visitors wait for it: switch is in_place." in deployed["notices"]
     assert load["failures"] == {}
     assert set(load["releases"]) == {before, deployed["release"]}
     assert (crucible.live(), crucible.slot()) == (deployed["release"], slot)
