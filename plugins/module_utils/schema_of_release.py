@@ -12,7 +12,7 @@ from . import builds
 from .app_unit import run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
-from .ledger import Progress
+from .ledger import Progress, read_lines
 from .migration_plan import MigrationPlan, migration_plan
 from .migrations import MigrationError, MigrationRequest, migrate, unit_runner
 from .postgresql_cluster import Host
@@ -81,9 +81,7 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
             return f"Whether {release} fits the database could not be found out: {error.message}"
         raise RingstandError(
             f"Failed to switch to {release}: the database is at revision {error.details.get('before')}, which that "
-            "release does not know. Nothing was switched. Either deploy a release that knows it; or downgrade the "
-            "database with the code of the live release (`flask db downgrade`); or, when the newer schema is "
-            "compatible with the old code, repeat with --force (playbook: -e force=true).",
+            f"release does not know. Nothing was switched. {way_back(settings, release, error.details.get('head'))}",
             **error.details,
         ) from error
     if result.pending:
@@ -93,6 +91,26 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
             "Deploy it again, which migrates; or repeat with --force (playbook: -e force=true)."
         )
     return ""
+
+
+def way_back(settings: AppSettings, release: str, head: str | None) -> str:
+    """What an operator can do to have a release again whose newest revision is ``head``, with the price of each."""
+    app = settings.name
+    choices = [
+        "when the newer schema is compatible with the old code, repeat with --force (playbook: -e force=true)",
+        f"downgrade with the code of the live release, which loses what the newer revisions have added: `ringstand run "
+        f"{app} flask db downgrade {head or 'base'}`, then `ringstand rollback {app} {release}`",
+    ]
+    moves = [entry.get("migration") or {} for entry in read_lines(settings.layout.ledger)]
+    point = next((move.get("restore_point") for move in reversed(moves) if move.get("before") == head), None)
+    if point:
+        choices.append(
+            f"take the databases of this host back to the restore point {point['name']}, which loses all that was "
+            f"written since {point['at']}: `ringstand restore --confirm $(hostname) --to {point['at']}`, then "
+            f"`ringstand rollback {app} {release}`"
+        )
+    numbered = "; ".join(f"({number}) {choice}" for number, choice in enumerate(choices, 1))
+    return f"Deploy a release that knows it, or choose: {numbered}."
 
 
 def _plan(settings: AppSettings, release: str) -> MigrationPlan:

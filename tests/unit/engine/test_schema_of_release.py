@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import migrations
 from ansible_collections.ringstand.flask.plugins.module_utils.apps import DEFAULTS
-from ansible_collections.ringstand.flask.plugins.module_utils.schema_of_release import in_keys_of_an_app
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.schema_of_release import in_keys_of_an_app, way_back
 
 REQUEST = migrations.MigrationRequest("shop", "/srv/shop/src", "/srv/shop/venv")
 FOUND = {"heads": ["a", "b"], "tables": ["old"], "timed_out": True, "after": [], "pending": [], "failed_revision": None,
@@ -27,3 +31,18 @@ def test_a_remedy_names_a_key_that_an_app_has(kind: str, key: str) -> None:
     assert key in DEFAULTS
     assert "upgrade_command" not in message
     assert " allow_unversioned" not in message
+
+
+def test_the_ways_back_name_revision_and_restore_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = AppSettings("shop", "shop:app", {})
+    layout = Layout("shop", str(tmp_path))
+    monkeypatch.setattr(AppSettings, "layout", layout)
+    Path(layout.state_dir).mkdir(parents=True)
+    assert "restore" not in way_back(settings, "r1", "aaa")
+    point = {"name": "release-r2", "at": "2026-11-21T03:00:00Z"}
+    migration = {"before": "aaa", "after": "bbb", "restore_point": point}
+    Path(layout.ledger).write_text(json.dumps({"migration": migration}) + "\n" + json.dumps({"kind": "restart"}) + "\n")
+    said = way_back(settings, "r1", "aaa")
+    assert "`ringstand run shop flask db downgrade aaa`, then `ringstand rollback shop r1`" in said
+    assert "--to 2026-11-21T03:00:00Z" in said
+    assert "restore --confirm" not in way_back(settings, "r1", "another")
