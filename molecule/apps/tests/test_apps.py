@@ -21,43 +21,41 @@ http.server.HTTPServer(("127.0.0.1", 8977), Handler).serve_forever()
 """
 
 
-@pytest.mark.parametrize("app", APPS)
-def test_each_is_served_by_its_first_release(apps, app):
-    (entry,) = [entry for entry in apps.ledger(app) if entry["version"] != "changed"]
-    assert entry["result"] == "ok"
-    state = apps.ringstand("status", app)["apps"][0]
-    assert (state["service"], state["stale"]) == ("active", False)
+def test_each_is_served_by_its_first_release(apps, first):
+    states = {state["app"]: state for state in apps.ringstand("status")["apps"]}
+    assert sorted(states) == sorted(first) == sorted(APPS)
+    assert {app for app in APPS if first[app]["result"] != "ok" or states[app]["service"] != "active"} == set()
 
 
-def test_the_revision_is_read_in_the_database_when_flask_db_current_fails(host, apps):
+def test_the_revision_is_read_in_the_database_when_flask_db_current_fails(host, apps, first):
     assert host.run("ringstand run current flask db current").rc == 1
-    migration = apps.ledger("current")[0]["migration"]
+    migration = first["current"]["migration"]
     assert (migration["before"], migration["after"]) == (None, "a1")
     assert apps.get("current", "/health") == (200, '{"things":0}')
 
 
-def test_an_app_that_migrates_when_it_starts_has_done_so_alone_before_it_serves(apps):
-    migration = apps.ledger("selfmigrating")[0]["migration"]
+def test_an_app_that_migrates_when_it_starts_has_done_so_alone_before_it_serves(apps, first):
+    migration = first["selfmigrating"]["migration"]
     assert (migration["before"], migration["after"], migration["applied"]) == ("b1", "b1", [])
     assert apps.get("selfmigrating", "/status")[0] == 200
 
 
-def test_alembic_alone_is_recognised_by_its_ini_file(apps):
-    assert [step["revision"] for step in apps.ledger("plain")[0]["migration"]["applied"]] == ["c1"]
+def test_alembic_alone_is_recognised_by_its_ini_file(apps, first):
+    assert [step["revision"] for step in first["plain"]["migration"]["applied"]] == ["c1"]
     assert apps.get("plain", "/up/")[0] == 200
     assert apps.get("plain", "/up")[0] == 308
 
 
-def test_a_migration_command_of_its_own_runs_and_does_not_wait_for_locks_for_ever(apps):
+def test_a_migration_command_of_its_own_runs_and_does_not_wait_for_locks_for_ever(apps, first):
     assert apps.get("command", "/healthcheck") == (200, "OK")
-    assert apps.ledger("command")[0]["migration"]["output"] == "lock_timeout is 5s"
+    assert first["command"]["migration"]["output"] == "lock_timeout is 5s"
 
 
-def test_migrations_without_a_revision_are_none(apps):
-    assert apps.ledger("norevisions")[0]["migration"]["after"] is None
+def test_migrations_without_a_revision_are_none(first):
+    assert first["norevisions"]["migration"]["after"] is None
 
 
-def test_no_file_of_the_source_goes_before_the_environment_in_any_process(host, apps):
+def test_no_file_of_the_source_goes_before_the_environment_in_any_process(host, apps, first):
     slot = json.loads(apps.get("norevisions", "/health")[1])
     one_off = json.loads(host.check_output("ringstand run norevisions flask show"))
     assert slot["here"] == slot["in_release_command"] == one_off
@@ -71,7 +69,7 @@ def test_no_file_of_the_source_goes_before_the_environment_in_any_process(host, 
         "SENTRY_RELEASE": release,
         "PEM": "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIB\n-----END PRIVATE KEY-----\n",
     }
-    assert any(notice.startswith(".env of the source") for notice in apps.ledger("norevisions")[0]["notices"])
+    assert any(notice.startswith(".env of the source") for notice in first["norevisions"]["notices"])
 
 
 def test_a_release_command_writes_into_the_source_and_the_app_into_its_folders_only(host, apps):
@@ -83,8 +81,8 @@ def test_a_release_command_writes_into_the_source_and_the_app_into_its_folders_o
     host.check_output("ringstand run catalogues touch logs/x")
 
 
-def test_settings_of_gunicorn_in_the_source_are_reported_and_not_read(host, apps):
-    assert any(notice.startswith("gunicorn.conf.py") for notice in apps.ledger("catalogues")[0]["notices"])
+def test_settings_of_gunicorn_in_the_source_are_reported_and_not_read(host, first):
+    assert any(notice.startswith("gunicorn.conf.py") for notice in first["catalogues"]["notices"])
     master = host.check_output("systemctl show --property=MainPID --value 'ringstand-catalogues@*.service'").split()
     assert len(host.check_output("pgrep --parent %s", next(pid for pid in master if pid != "0")).split()) == 2
 
@@ -101,8 +99,8 @@ def test_an_unchanged_lock_costs_nothing(apps):
     assert entry["phases"]["dependencies"] < 0.5
 
 
-def test_a_command_that_fails_the_second_time_runs_once(host, apps):
-    assert "first_deploy_command" in apps.ledger("hosted")[0]["phases"]
+def test_a_command_that_fails_the_second_time_runs_once(host, apps, first):
+    assert "first_deploy_command" in first["hosted"]["phases"]
     assert apps.deploy("hosted", notes__txt="once more")["result"] == "ok"
     assert host.run("ringstand run hosted python seed.py").rc != 0
 
@@ -127,11 +125,11 @@ def test_a_command_that_fails_the_second_time_runs_once(host, apps):
     ids=lambda value: None if isinstance(value, dict) else value[0],
 )
 def test_what_cannot_be_built_leaves_everything_as_it_is(apps, changes, words):
-    before = apps.live("catalogues"), apps.files("catalogues")
+    before = apps.on_disk("catalogues")
     answer = apps.deploy("catalogues", **changes)
     assert answer["result"] == "failed"
     assert [word for word in words if word not in answer["reason"]] == [], answer["reason"]
-    assert (apps.live("catalogues"), apps.files("catalogues")) == before
+    assert apps.on_disk("catalogues") == before
     assert apps.get("catalogues", "/healthcheck") == (200, "OK")
 
 
@@ -144,7 +142,7 @@ def test_the_credentials_of_an_index_reach_it_and_nobody_else(host, apps):
     try:
         apps.put(json.dumps(known).encode(), settings)
         credentials = "UV_INDEX_RINGSTAND_USERNAME=build\nUV_INDEX_RINGSTAND_PASSWORD=canary-51d2\n"
-        apps.put(credentials.encode(), environment, "0600")
+        apps.put(credentials.encode(), environment)
         answer = apps.deploy("hosted")
     finally:
         apps.put(original, settings)
