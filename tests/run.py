@@ -31,7 +31,8 @@ DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # Tests that share a host. The first ones measure seconds, so nothing else may run beside them.
 E2E_ALONE = "site"
 E2E_HOSTS = {"site": ("test_site", "test_collection"),
-             "changes": ("test_check_mode", "test_drift", "test_deploy", "test_operations")}
+             "changes": ("test_check_mode", "test_drift", "test_deploy", "test_operations",
+                         "test_faults")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
 LONGEST_FIRST = ("molecule backup", "molecule gunicorn", "molecule certbot", "molecule restore",
                  "e2e changes", "e2e controller", "molecule postgresql", "site debian-13", "site debian-12",

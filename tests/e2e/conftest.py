@@ -193,3 +193,10 @@ def record(site: Site) -> None:
         "first": {"seconds": round(site.first.seconds, 1), "calls": len(site.first.calls)},
         "second": {"seconds": round(site.second.seconds, 1), "calls": len(site.second.calls)},
     }, indent=2) + "\n")
+
+
+@pytest.fixture
+def team(site):
+    from team import Team  # which takes this module's classes
+
+    return Team(site)

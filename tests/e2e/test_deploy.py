@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
-import pytest
-from conftest import CHECKOUT, NAME, Run, Site
+from conftest import NAME
 from load import visitors
 
 BAD_REVISION = '''
@@ -45,39 +42,6 @@ def upgrade():
 def downgrade():
     op.drop_column("products", "weight_grams")
 '''
-
-
-class Team:
-    """A working copy of the shop, deployed by the playbooks."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.source = site.work / "shop"
-        if not self.source.exists():
-            shutil.copytree(CHECKOUT / "examples" / "shop", self.source)
-            inventory = site.inventory.read_text()
-            self.inventory.write_text(inventory.replace(str(CHECKOUT / "examples" / "shop"), str(self.source)))
-
-    @property
-    def inventory(self) -> Path:
-        return self.site.work / "team.yml"
-
-    def play(self, playbook: str, *arguments: str) -> Run:
-        return self.site.play("-i", str(self.inventory), *arguments, playbook=str(CHECKOUT / "playbooks" / playbook))
-
-    def change(self, text: str) -> None:
-        (self.source / "shop" / "static" / "release.txt").write_text(text)
-
-    def status(self) -> dict:
-        return json.loads(self.site.root("ringstand --json status shop"))["apps"][0]
-
-    def head(self) -> str:
-        return self.site.root("runuser -u shop -- psql -XAtc 'SELECT version_num FROM alembic_version'").strip()
-
-
-@pytest.fixture
-def team(site):
-    return Team(site)
 
 
 def test_a_deploy_and_a_rollback_lose_no_request(site, team):

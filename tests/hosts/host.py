@@ -215,6 +215,16 @@ def restart(name: str) -> None:
     run(ssh_command(host) + ["true"], f"reach {name} by SSH")
 
 
+def cut_power(name: str) -> None:
+    """Every process is gone at once, and /run with them; then a boot. What the kernel has not yet written stays."""
+    host = find(name)
+    run(podman("kill", host.container), f"kill {name}")
+    run(podman("wait", host.container), f"wait for the end of {name}")
+    run(podman("start", host.container), f"start {name}")
+    wait_until_booted(host)
+    run(ssh_command(host) + ["true"], f"reach {name} by SSH")
+
+
 def remove(names: list[str]) -> None:
     """Remove hosts, and with the last one this checkout's network. Hosts that are not there are no error."""
     with checkout_lock():
