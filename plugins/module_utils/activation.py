@@ -144,8 +144,9 @@ def activate(
             switch.start(layout, new, settings.start_timeout_seconds)
         with progress.phase("gate"):
             gates.gate(settings, release, new)
-        with progress.phase("observe"):
-            gates.observe_slot(settings, release, new)
+        if old:
+            with progress.phase("observe"):
+                gates.observe_slot(settings, release, new)
         before_switch()
     with _all_returned_on_error(settings, old, new, processes):
         with progress.phase("switch"):
@@ -155,8 +156,13 @@ def activate(
         if old:
             with progress.phase("probation"):
                 gates.probation(settings, release, new)
-        # The old slot can still take over: a release whose workers do not run has failed as a whole.
-        processes.to(release, restart_all=progress.kind == "restart")
+            # The old slot can still take over: a release whose workers do not run has failed as a whole.
+            processes.to(release, restart_all=progress.kind == "restart")
+        else:
+            with ThreadPoolExecutor(1) as beside, progress.phase("observe"):
+                watched = beside.submit(gates.probation, settings, release, new, is_first=True)
+                processes.to(release)
+                watched.result()
     hooks.run(settings, hooks.AFTER_SWITCH, release, progress)
     if old:
         with progress.phase("drain"):

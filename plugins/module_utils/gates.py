@@ -66,9 +66,12 @@ def observe_slot(settings: AppSettings, release: str, slot: str) -> None:
         )
 
 
-def probation(settings: AppSettings, release: str, slot: str) -> None:
-    """All traffic is on the new release, and the old one still runs: it takes over again when the new one fails."""
-    seconds = float(settings.health.get("probation_seconds", 0))
+def probation(settings: AppSettings, release: str, slot: str, is_first: bool = False) -> None:
+    """All traffic is on the new release, and the old one still runs: it takes over again when the new one fails.
+
+    The first release has no traffic of another one to lose, so it was not observed before; it is now, for as long.
+    """
+    seconds = float(settings.health.get("observe_seconds" if is_first else "probation_seconds", 0))
     if seconds <= 0:
         return
     main_pid = int(unit_properties(settings.layout.service_unit(slot), "MainPID").get("MainPID") or 0)
@@ -76,8 +79,9 @@ def probation(settings: AppSettings, release: str, slot: str) -> None:
     # Read after the id: a process that had already been replaced by then would pass for the one that was gated.
     failure = switch.reason_not_alive(settings.layout, slot) or failure_within(check, seconds, main_pid)
     if failure:
+        what = "The app was taken out of service again." if is_first else "Traffic was moved back."
         raise RingstandError(
-            f"Failed the probation of {release}: {failure}, within {seconds:g} s of the switch. Traffic was moved back."
+            f"Failed the probation of {release}: {failure}, within {seconds:g} s of the switch. {what}"
         )
 
 
