@@ -21,7 +21,8 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     environment = layout.environment_file
     if not os.path.exists(environment):
         yield Finding(app, f"{environment} is missing: the app could not start again", "Run site.yml.")
-    for path in (environment, layout.build_environment_file, os.path.join(SECRETS_DIR, f"{app}.json")):
+    secrets = os.path.join(SECRETS_DIR, f"{app}.json")
+    for path in (environment, layout.build_environment_file, layout.webhook_file, secrets):
         if os.path.exists(path):
             yield from judge(app, path, os.stat(path))
     release = switch.live_release(layout)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from . import process_plan, units
@@ -67,6 +68,19 @@ def states(settings: AppSettings, release: str | None) -> list[dict[str, Any]]:
         gone = {"process": name, "kind": "removed", "count": 0, "running": len(own), "units": own, "planned": False}
         found.append({**gone, "release": process_plan.release_in(texts[name])})
     return found
+
+
+def is_well(process: Mapping[str, Any]) -> bool:
+    """Whether a process of :func:`states` is as planned and runs as often as it should."""
+    return bool(process["planned"]) and process["running"] == process["count"]
+
+
+def describe(process: Mapping[str, Any], live: str | None) -> str:
+    """A line about a process of :func:`states`, for people."""
+    text = f"{process['kind']} {process['process']}: {process['running']} of {process['count']} running"
+    if process["running"] and process["release"] != live:
+        text += f", of {process['release']}"
+    return text if process["planned"] else f"{text}, differs from the settings"
 
 
 def _process_of(layout: Layout, unit: str) -> str:

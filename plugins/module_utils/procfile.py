@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .shell_commands import Command, program_words, split_commands
+from .source_files import read_inside
 
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\([^\n\0]*\))?")
 _LINE = re.compile(r"([A-Za-z0-9_-]+)\s*:\s*(.+)")
-_SIZE_MAX = 65536
 _RUNNERS = ("uv", "poetry", "pipenv", "pdm", "rye", "hatch")
 _WRAPPERS = ("newrelic-admin", "ddtrace-run", "opentelemetry-instrument")
 _DEVELOPMENT = "it starts a development server, which is not for production"
@@ -64,15 +64,10 @@ class Procfile:
 
 
 def read(source: str) -> Procfile:
-    """The Procfile of a source; one that says nothing where there is none. A link out of the source is none."""
-    path = os.path.realpath(os.path.join(source, "Procfile"))
-    if os.path.commonpath([path, os.path.realpath(source)]) != os.path.realpath(source):
+    """The Procfile of a source; one that says nothing where there is none."""
+    if not os.path.isfile(os.path.join(source, "Procfile")):
         return Procfile()
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            return parse(stream.read(_SIZE_MAX))
-    except (FileNotFoundError, IsADirectoryError):
-        return Procfile()
+    return parse(read_inside(source, "Procfile").decode("utf-8-sig", "replace"))
 
 
 def parse(text: str) -> Procfile:
@@ -169,12 +164,12 @@ def _of_waitress(words: list[str]) -> tuple[str, list[str]]:
 
 
 def is_migration(command: Command | str) -> bool:
-    """Whether a command is ``flask db upgrade``, which the collection runs itself, with its lock and timeouts."""
+    """Whether a command upgrades the database, which the collection does itself, with its lock and timeouts."""
     words = program_words((Command(command) if isinstance(command, str) else command).words)
     words = _unwrapped(words)
     if words[:1] == ["flask"] and words[1:2] and words[1] in ("--app", "-A"):
         words = [words[0], *words[3:]]
-    return words == ["flask", "db", "upgrade"]
+    return words in (["flask", "db", "upgrade"], ["alembic", "upgrade", "head"])
 
 
 def without_migrations(lines: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from . import process_plan
@@ -17,6 +17,7 @@ from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
 from .layout import AppSettings, load_settings
+from .process_state import describe, is_well
 
 SCALE, SETTLE = KINDS = ("scale", "processes")
 COUNT_MAX = 100
@@ -30,19 +31,6 @@ def add_commands(command: Callable[..., None]) -> None:
     numbers = {"metavar": "PROCESS=N", "nargs": "*", "help": "as worker=3; worker=default is what the settings say"}
     command(SCALE, _scale, "how many of each process run; the numbers are kept", app, ("numbers", numbers), by)
     command(SETTLE, _settle, "bring workers and schedulers to what the settings say", app, by)
-
-
-def is_well(process: Mapping[str, Any]) -> bool:
-    """Whether a process of ``app_state`` is as planned and runs as often as it should."""
-    return bool(process["planned"]) and process["running"] == process["count"]
-
-
-def describe(process: Mapping[str, Any], live: str | None) -> str:
-    """A line about a process of ``app_state``, for people."""
-    text = f"{process['kind']} {process['process']}: {process['running']} of {process['count']} running"
-    if process["running"] and process["release"] != live:
-        text += f", of {process['release']}"
-    return text if process["planned"] else f"{text}, differs from the settings"
 
 
 def scaled(settings: AppSettings, processes: list[dict[str, Any]], numbers: list[str]) -> dict[str, int]:

@@ -20,8 +20,8 @@ from .console import complain, say
 from .errors import RingstandError
 from .layout import MIGRATION_LIMITS, SLOTS, AppSettings, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
+from .process_state import describe, is_well
 from .program_processes import KINDS as PROCESS_KINDS
-from .program_processes import describe, is_well
 from .release_build import Source
 from .releases import read_manifest, release_ids
 from .systemd import systemctl, unit_properties

@@ -100,7 +100,8 @@ from ..module_utils.errors import RingstandError
 from ..module_utils.host_program import call
 from ..module_utils.layout import Layout, load_settings
 from ..module_utils.process_plan import read_scale
-from ..module_utils.program_processes import is_well, scaled
+from ..module_utils.process_state import is_well
+from ..module_utils.program_processes import scaled
 
 
 def predict(app: str, numbers: list[str]) -> dict[str, Any]:

@@ -54,6 +54,11 @@ DRIFTS = {
     "unit: edited and loaded": Drift(
         "sed -i 's/^RestartSec=.*/RestartSec=9s/' /etc/systemd/system/ringstand-shop@.service; systemctl daemon-reload",
         f"systemctl show -P RestartUSec ringstand-shop@{SLOT}"),
+    "process: masked": Drift("systemctl mask --now ringstand-shop.worker@1",
+                             "systemctl is-active ringstand-shop.worker@1"),
+    "process: edited": Drift(
+        "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=9/' /etc/systemd/system/ringstand-shop.worker@.service",
+        "grep TimeoutStopSec /etc/systemd/system/ringstand-shop.worker@.service"),
     "unit: drop-in file that is not loaded": Drift(
         "mkdir /etc/systemd/system/nginx.service.d; "
         "printf '[Service]\\nEnvironment=A=1\\n' > /etc/systemd/system/nginx.service.d/by-hand.conf",

@@ -24,7 +24,13 @@ def test_the_first_release_was_built_beside_the_rest(site):
     entries = [json.loads(line) for line in site.root("cat /var/lib/ringstand/shop/ledger.jsonl").splitlines()]
     assert (entries[0]["kind"], entries[0]["result"]) == ("deploy", "ok")
     assert entries[0]["venv_built"] is False  # the early build had made it
-    assert site.root("ls /var/lib/ringstand/shop").split() == ["activation.jsonl", "ledger.jsonl"]
+    assert site.root("ls /var/lib/ringstand/shop").split() == ["activation.jsonl", "ledger.jsonl", "processes.json"]
+
+
+def test_the_worker_of_its_procfile_runs_beside_it(site):
+    state = json.loads(site.root("ringstand --json status shop"))["apps"][0]
+    assert [(item["process"], item["running"]) for item in state["processes"]] == [("worker", 1)]
+    assert state["processes"][0]["release"] == state["release"]
 
 
 def test_a_second_run_changes_nothing(site):

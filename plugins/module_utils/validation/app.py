@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..apps import as_list, is_absent
+from ..errors import RingstandError
 from ..procfile import WSGI, read
 from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
@@ -43,6 +44,21 @@ def _number(app: Mapping[str, Any], key: str, default: float) -> float:
     return value if type(value) in (int, float) else default
 
 
+def _check_wsgi(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    """Without it, the Procfile has to say it; whether it does can be seen here of a folder on this machine."""
+    folder = None if _text(app, "wsgi") else app_folder(_mapping(app, "source"))
+    if not folder:
+        return
+    try:
+        procfile = read(folder)
+    except RingstandError as error:
+        problems.add(join(path, "source.path"), error.message.rstrip("."), "Or set wsgi")
+        return
+    if procfile.wsgi is None:
+        remedy = 'Write it as "module:attribute" or "module:factory()"'
+        problems.add(join(path, "wsgi"), f"this is required, because {procfile.wsgi_problem}", remedy)
+
+
 def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     wsgi, worker_class = _text(app, "wsgi"), _text(app, "worker_class")
     if wsgi and (not WSGI.fullmatch(wsgi) or wsgi.split(":")[0].endswith(".py")):
@@ -51,12 +67,6 @@ def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> Non
     if worker_class and worker_class not in WORKER_CLASSES and not WORKER_CLASS_PATH.fullmatch(worker_class):
         remedy = f"Choose {', '.join(WORKER_CLASSES)} or the dotted path of a class"
         problems.add(join(path, "worker_class"), "gunicorn has no such kind of worker for Flask", remedy, worker_class)
-    source = _text(_mapping(app, "source"), "path")
-    if not wsgi and source and os.path.isdir(source):
-        procfile = read(source)
-        if procfile.wsgi is None:
-            remedy = 'Write it as "module:attribute" or "module:factory()"'
-            problems.add(join(path, "wsgi"), f"this is required, because {procfile.wsgi_problem}", remedy)
     threads = _number(app, "threads", 1)
     if worker_class and worker_class != "gthread" and threads > 1:
         rule = f"threads have no meaning with worker_class {worker_class}"
@@ -148,6 +158,7 @@ def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None
     """What gunicorn and a release need to know; items of ``gunicorn_apps`` have these keys too."""
     if isinstance(app.get("source"), dict):
         check_source(app["source"], app, join(path, "source"), problems)
+    _check_wsgi(app, path, problems)
     _check_process(app, path, problems)
     _check_health(app, join(path, "health"), problems)
     _check_static(app, join(path, "static"), problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import procfile
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.shell_commands import split_commands, with_exec
 
 
@@ -84,6 +85,10 @@ def test_all_forms_of_lines() -> None:
 def test_without_a_web_or_a_file(tmp_path) -> None:
     assert "no line web" in procfile.parse("worker: rq worker\n").wsgi_problem
     assert "no Procfile" in procfile.read(str(tmp_path)).wsgi_problem
+    (tmp_path / "Procfile").symlink_to("/etc/hostname")
+    with pytest.raises(RingstandError, match="leads out of the source"):
+        procfile.read(str(tmp_path))
+    (tmp_path / "Procfile").unlink()
     (tmp_path / "Procfile").write_bytes(b"\xef\xbb\xbfweb: gunicorn app:app\n")
     assert procfile.read(str(tmp_path)).wsgi == "app:app"
 
@@ -106,6 +111,7 @@ def test_other_commands_of_web_are_told_with_where_they_belong() -> None:
         ("flask --app shop db upgrade", []),
         ("uv run flask db upgrade", []),
         ("flask db upgrade && flask seed", ["flask seed"]),
+        ("alembic upgrade head", []),
         ("flask translate compile; FLASK_APP=x flask db upgrade; b", ["flask translate compile && b"]),
         ("flask db upgrade || true", ["flask db upgrade || true"]),
         ("flask db upgrade -d other", ["flask db upgrade -d other"]),
