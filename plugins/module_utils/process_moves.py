@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from . import process_plan, units
+from . import process_plan, switch, units
 from .errors import RingstandError
 from .layout import AppSettings, Layout
 from .ledger import Progress
@@ -70,13 +70,17 @@ class Move:
         self._progress.notice(f"Process {process} does not run ({reason}), and it did not before either. See {unit}.")
 
     def back(self) -> None:
-        """Let the processes run again what they last ran well."""
+        """Let the processes run again what they last ran well, or what belongs to the release that serves now."""
         if not self._begun:
             return
         layout = self._settings.layout
         try:
             with self._progress.phase("processes back"):
-                carry_out(layout, process_plan.last_good(layout))
+                plan, live = process_plan.last_good(layout), switch.live_release(layout)
+                # They differ when an activation was killed before it had moved the processes.
+                if live and plan.release != live:
+                    plan = process_plan.wanted(self._settings, live)
+                carry_out(layout, plan)
         except RingstandError as error:
             self._progress.notice(f"The processes of {layout.app} could not be moved back: {error.message}")
 

@@ -18,7 +18,7 @@ from .app_state import app_state
 from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
-from .layout import MIGRATION_LIMITS, SLOTS, AppSettings, app_names, load_settings
+from .layout import MIGRATION_LIMITS, SLOTS, AppSettings, Layout, app_names, load_settings
 from .ledger import Progress, good_releases, read_lines
 from .process_state import describe, is_well
 from .program_processes import KINDS as PROCESS_KINDS
@@ -197,6 +197,8 @@ def _activation(options: argparse.Namespace) -> int:
         os.unlink(options.request)
         early_build.build(settings, request["archive"], request["sha"], progress)
         return 0
+    # The webhook tells of it before anything is done.
+    progress.about.update({key: request[key] for key in ("version", "sha") if key in request})
     try:
         entry = run_recorded(settings, progress, lambda: _carry_out(settings, request, progress))
     finally:
@@ -223,22 +225,24 @@ def _boot(options: argparse.Namespace) -> int:
     for name in app_names():
         try:
             settings = load_settings(name)
-            layout = settings.layout
-            in_place.recover(layout, restart=False)
-            switch.repair(layout)
-            slot = switch.live_slot(layout)
-            if slot is None:
-                continue
-            process_moves.start_at_boot(settings, str(switch.live_release(layout)))
-            for other in SLOTS:
-                if other != slot:
-                    systemctl("stop", layout.socket_unit(other), check=False)
-            if unit_properties(layout.service_unit(slot), "ActiveState").get("ActiveState") == "active":
-                continue  # not a boot: only links were missing, and systemd refuses to listen for what runs
-            systemctl("reset-failed", layout.socket_unit(slot), layout.service_unit(slot), check=False)
-            systemctl("start", layout.socket_unit(slot))
-            systemctl("start", "--no-block", layout.service_unit(slot))
+            in_place.recover(settings.layout, restart=False)
+            switch.repair(settings.layout)
+            slot, release = switch.live_slot(settings.layout), switch.live_release(settings.layout)
+            if slot and release:
+                _start_web(settings.layout, slot)
+                process_moves.start_at_boot(settings, release)
         except RingstandError as error:  # one broken app never keeps another from starting
             complain(f"ringstand: {error.message}")
             failed += 1
     return 1 if failed else 0
+
+
+def _start_web(layout: Layout, slot: str) -> None:
+    for other in SLOTS:
+        if other != slot:
+            systemctl("stop", layout.socket_unit(other), check=False)
+    if unit_properties(layout.service_unit(slot), "ActiveState").get("ActiveState") == "active":
+        return  # not a boot: only links were missing, and systemd refuses to listen for what runs
+    systemctl("reset-failed", layout.socket_unit(slot), layout.service_unit(slot), check=False)
+    systemctl("start", layout.socket_unit(slot))
+    systemctl("start", "--no-block", layout.service_unit(slot))

@@ -11,7 +11,7 @@ version_added: 1.0.0
 author: ringstand contributors (@ringstand)
 description:
   - Starts the live release anew in the idle slot, with the environment and settings that are on disk now,
-    proves it healthy and moves all traffic to it.
+    proves it healthy and moves all traffic to it. Its workers and schedulers are started anew too.
   - A release that does not become healthy is never switched to, and the task fails with the reason.
 options:
   app:

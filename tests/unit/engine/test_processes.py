@@ -208,6 +208,18 @@ def test_one_that_fails_moves_all_back(shop: Settings, systemd: Systemd) -> None
     assert process_plan.last_good(shop.layout).release == ONE
 
 
+def test_back_is_to_what_serves_even_after_a_killed_activation(shop: Settings, systemd: Systemd) -> None:
+    moved(shop, ONE)
+    os.makedirs(shop.layout.slots_dir)
+    os.symlink(f"../releases/{TWO}", shop.layout.slot_link("blue"))
+    os.symlink("slots/blue", shop.layout.live_link)  # which was switched to, and then the activation was killed
+    move = process_moves.Move(shop, Steps())  # type: ignore[arg-type]
+    move.to(ONE)
+    move.back()
+    assert process_plan.releases_in_use(shop.layout) == {ONE, TWO}
+    assert {process_plan.release_in(text) for text in process_plan.units_on_disk(shop.layout).values()} == {TWO}
+
+
 def test_one_that_did_not_run_before_either_is_a_notice(shop: Settings, systemd: Systemd) -> None:
     moved(shop, ONE)
     systemd.broken = {"ringstand-shop.worker@1.service"}
