@@ -11,7 +11,6 @@ from . import commands, switch, units
 from .app_state import app_state
 from .doctor_findings import HOST, Finding
 from .layout import AppSettings
-from .process_state import describe, is_well
 from .systemd import redact
 
 _OURS = ("ringstand-", "nginx", "postgresql", "redis-server@", "certbot", "cron", "chrony", "systemd-timesyncd")
@@ -59,10 +58,6 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     if state["stale"] and not state["activation"]:
         what = "its processes are older than its settings, or systemd does not listen for them"
         yield Finding(app, what, f"ringstand restart {app}")
-    for process in [] if state["activation"] else state["processes"]:
-        if not is_well(process):
-            do = f"ringstand logs {app} --process {process['process']}; ringstand processes {app}"
-            yield Finding(app, describe(process, state["release"]), do)
     idle = "green" if slot == "blue" else "blue"
     if switch.accept_queue(layout.socket(slot)) > 100:
         yield Finding(app, "more than 100 connections wait for the app", "More workers, or find what is slow.")
