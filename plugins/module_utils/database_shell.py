@@ -64,12 +64,12 @@ def main() -> None:
         environment.update(connection_environment(environment.pop("DATABASE_URL", "")))
     except ValueError as error:
         sys.stderr.write(f"ringstand: Failed to open the database: {error}\n")
-        sys.exit(2)
+        raise SystemExit(2) from error
     try:
         os.execvpe("psql", ["psql", *sys.argv[1:]], environment)  # noqa: S606 - a shell would only be in the way
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         sys.stderr.write("ringstand: Failed to start psql: install the package postgresql-client\n")
-        sys.exit(127)
+        raise SystemExit(127) from error
 
 
 if __name__ == "__main__":

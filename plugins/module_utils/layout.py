@@ -150,6 +150,7 @@ class Layout:
         """The unit of a process, or its template. No app's name has a dot, so that no two apps' units share a name."""
         return f"ringstand-{self.app}.{process}@{number}.service"
 
+
 # Of the settings, in seconds, those that a single deploy can be given others of.
 MIGRATION_LIMITS = (
     "migration_lock_timeout_seconds",

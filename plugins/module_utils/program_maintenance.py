@@ -46,4 +46,3 @@ def _maintenance(options: argparse.Namespace) -> int:
     else:
         say(maintenance.describe(settings.name, found, status))
     return 0
-
