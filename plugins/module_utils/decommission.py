@@ -43,6 +43,8 @@ def files(app: str, root: str = "/") -> list[str]:
         *map(glob.escape, (layout.environment_file, layout.build_environment_file, layout.webhook_file)),
         glob.escape(layout.run_dir),
         os.path.join(root, "etc/ringstand/maintenance", f"{name}.*"),
+        # Ours of it; certbot's own goes by its role. A site whose certificate cannot be read would be a problem.
+        os.path.join(root, "etc/ringstand/certificates", name),
         os.path.join(root, "etc/ringstand/apps", f"{name}.json"),
     ]
     return [path for pattern in patterns for path in sorted(glob.glob(pattern))]

@@ -44,7 +44,6 @@ def directories(app: str) -> list[str]:
         f"/var/lib/redis/{name}-cache",
         f"/var/log/nginx/ringstand-{name}.access.log*",
         f"/var/log/nginx/ringstand-{name}.error.log*",
-        f"/etc/ringstand/certificates/{name}",
         f"{SECRETS_DIR}/{name}.json",
         glob.escape(layout.state_dir),
     ]

@@ -20,6 +20,7 @@ OF_SHOP = [
     "etc/ringstand/environment/shop.env",
     "etc/ringstand/environment/shop.build.env",
     "etc/ringstand/maintenance/shop.on",
+    "etc/ringstand/certificates/shop/fullchain.pem",
     "etc/ringstand/apps/shop.json",
     "run/shop/live.sock",
 ]
@@ -29,6 +30,7 @@ OF_OTHERS = [
     "etc/systemd/system/ringstand-boot.service",
     "etc/ringstand/maintenance/default.html",
     "etc/ringstand/apps/shop-api.json",
+    "etc/ringstand/certificates/shop-api/fullchain.pem",
     "srv/shop/shared/upload",
     "var/lib/ringstand/shop/ledger.jsonl",
 ]
