@@ -76,7 +76,7 @@ def test_maintenance_outlives_runs_and_lets_deploys_through(site):
     begun = play("on")
     try:
         assert (begun.code, begun.recap("changed")) == (0, 1), begun.output[-3000:]
-        assert (play("on").recap("changed"), play("status").recap("changed")) == (0, 0)
+        assert play("on").recap("changed") == 0
         assert site.ask("/health/ready").status == 503
         run = site.play()
         assert (run.code, run.changed()) == (0, []), run.output[-3000:]
