@@ -57,28 +57,20 @@ def connection_environment(url: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def main() -> int:
-    """Become psql; returns 2 when the URL cannot be used and 127 when psql is not there."""
+def main() -> None:
+    """Become psql; ends with 2 when the URL cannot be used and with 127 when psql is not there."""
     environment = dict(os.environ)
     try:
         environment.update(connection_environment(environment.pop("DATABASE_URL", "")))
     except ValueError as error:
         sys.stderr.write(f"ringstand: Failed to open the database: {error}\n")
-<<<<<<< HEAD
         raise SystemExit(2) from error
-=======
-        return 2
->>>>>>> 32fcaa9 (style: what pylint and pep8 ask for)
     try:
         os.execvpe("psql", ["psql", *sys.argv[1:]], environment)  # noqa: S606 - a shell would only be in the way
     except FileNotFoundError as error:
         sys.stderr.write("ringstand: Failed to start psql: install the package postgresql-client\n")
-<<<<<<< HEAD
         raise SystemExit(127) from error
-=======
-        return 127
->>>>>>> 32fcaa9 (style: what pylint and pep8 ask for)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
