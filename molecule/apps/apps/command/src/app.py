@@ -1,4 +1,4 @@
-"""Its schema is brought up to date by a command of its own, without Alembic: manage.py."""
+"""It is in src, and its schema is brought up to date by a command of its own, without Alembic: manage.py."""
 
 import os
 
