@@ -32,7 +32,8 @@ options:
 attributes:
   check_mode:
     support: partial
-    description: Compares with the settings that are on the host, which a role that writes them leaves in check mode.
+    description: Changes nothing and says what would be.
+    details: Compares with the settings that are on the host, which a role that writes them leaves in check mode.
   diff_mode:
     support: none
     description: There is no text to compare.
