@@ -31,11 +31,12 @@ DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # Tests that share a host. The first ones measure seconds, so nothing else may run beside them.
 E2E_ALONE = "site"
 E2E_HOSTS = {"site": ("test_site", "test_collection"),
-             "changes": ("test_check_mode", "test_drift", "test_deploy", "test_operations",
-                         "test_faults")}
+             "changes": ("test_check_mode", "test_drift", "test_deploy"),
+             "operations": ("test_operations", "test_faults")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
-LONGEST_FIRST = ("molecule backup", "molecule gunicorn", "molecule certbot", "molecule restore",
-                 "e2e changes", "e2e controller", "molecule postgresql", "site debian-13", "site debian-12",
+LONGEST_FIRST = ("molecule gunicorn", "e2e operations", "e2e changes", "molecule backup", "molecule certbot",
+                 "molecule restore", "e2e controller", "molecule apps", "molecule postgresql", "site debian-13",
+                 "site debian-12",
                  "molecule redis", "molecule nginx", "molecule host")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
