@@ -26,7 +26,8 @@ def _run(arguments: list[str]) -> tuple[int, dict[str, Any], str]:
         return done.returncode, json.loads(done.stdout), done.stderr
     except ValueError:
         raise RingstandError(
-            f"Failed to read the answer of {PROGRAM} {arguments[0]}: {done.stderr.strip() or done.stdout.strip()!r}",
+            f"Failed to read the answer of {PROGRAM} {arguments[2]}: {done.stderr.strip() or done.stdout.strip()!r}. "
+            "If it is of another version than this collection, run site.yml, or the role ringstand.flask.cli.",
             rc=done.returncode,
             stderr=done.stderr,
         ) from None
@@ -37,13 +38,16 @@ def call(*arguments: str) -> dict[str, Any]:
 
     Raises :class:`RingstandError` when it fails, is missing, or speaks another protocol than this collection.
     """
-    protocol = _run(["version"])[1].get("protocol")
-    if protocol != PROTOCOL:
-        raise RingstandError(
-            f"Failed to call {PROGRAM}: it speaks protocol {protocol}, this collection speaks {PROTOCOL}. "
-            "Run site.yml, or the role ringstand.flask.cli, to bring both to the same version."
-        )
-    rc, answer, stderr = _run(list(arguments))
+    rc, answer, stderr = _run(["--protocol", str(PROTOCOL), *arguments])
     if answer.get("result") == "failed":
         raise RingstandError(answer["reason"], **{"rc": rc, "stderr": stderr, **answer.get("details", {})})
     return answer
+
+
+def check_protocol(wanted: int | None) -> None:
+    """Raise :class:`RingstandError` unless this program speaks what the caller, if it said so, speaks."""
+    if wanted not in (None, PROTOCOL):
+        raise RingstandError(
+            f"Failed to call {PROGRAM}: it speaks protocol {PROTOCOL}, this collection speaks {wanted}. "
+            "Run site.yml, or the role ringstand.flask.cli, to bring both to the same version."
+        )

@@ -24,7 +24,7 @@ from . import (
 )
 from .console import complain, say
 from .errors import RingstandError
-from .host_program import PROTOCOL
+from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("ringstand: run it as root, for example with sudo")
         return 1
     try:
+        check_protocol(options.protocol)
         return int(options.run(options))
     except RingstandError as error:
         _print_failure(options, error.message, error.details)
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ringstand", description="The Flask apps on this host, and their data.")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--protocol", type=int, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Any, help_text: str | None, *options: tuple[str, dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from .variables import check_variable_names
 SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
 # What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
 DERIVED_VARIABLES = frozenset(
-    {"backup_databases", "backup_paths", "certbot_certificates"}
+    {"cli_install_enabled", "backup_databases", "backup_paths", "certbot_certificates"}
     | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
     | {"certbot_removed_certificates", "gunicorn_in_parts_enabled", "gunicorn_removed_apps", "nginx_removed_sites"}
     | {"redis_removed_instances"}

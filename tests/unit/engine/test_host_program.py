@@ -11,11 +11,9 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 FAILED = '{"result": "failed", "reason": "Failed to import", "details": {"rc": 1, "output": "Traceback"}}'
 
 
-def program(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, protocol: object = host_program.PROTOCOL
-) -> None:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     path = tmp_path / "ringstand"
-    path.write_text(f"#!/bin/sh\ncase $2 in version) echo '{{\"protocol\": {protocol}}}';; *) echo '{answer}';; esac\n")
+    path.write_text(f"#!/bin/sh\necho $* > {tmp_path}/arguments\necho '{answer}'\n")
     path.chmod(0o755)
     monkeypatch.setattr(host_program, "PROGRAM", str(path))
 
@@ -23,6 +21,7 @@ def program(
 def test_an_answer_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, monkeypatch, '{"result": "ok", "release": "x"}')
     assert host_program.call("restart", "shop")["release"] == "x"
+    assert (tmp_path / "arguments").read_text() == f"--json --protocol {host_program.PROTOCOL} restart shop\n"
 
 
 def test_a_failure_keeps_its_reason_and_details(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,16 +32,17 @@ def test_a_failure_keeps_its_reason_and_details(tmp_path: Path, monkeypatch: pyt
     assert (caught.value.details["rc"], caught.value.details["output"]) == (1, "Traceback")
 
 
-@pytest.mark.parametrize(
-    ("answer", "protocol", "reason"),
-    [("{}", 99, "it speaks protocol 99"), ("no json", host_program.PROTOCOL, "Failed to read the answer")],
-)
-def test_a_program_that_does_not_fit_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, protocol: int, reason: str
-) -> None:
-    program(tmp_path, monkeypatch, answer, protocol)
-    with pytest.raises(RingstandError, match=reason):
+def test_an_answer_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, monkeypatch, "no json")
+    with pytest.raises(RingstandError, match="Failed to read the answer of .* status: 'no json'"):
         host_program.call("status")
+
+
+def test_a_program_of_another_protocol_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    host_program.check_protocol(None)
+    host_program.check_protocol(host_program.PROTOCOL)
+    with pytest.raises(RingstandError, match="this collection speaks 99"):
+        host_program.check_protocol(99)
 
 
 def test_without_the_program_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
