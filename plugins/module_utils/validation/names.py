@@ -24,10 +24,11 @@ _SYSTEM_USERS = """
     redis render rtkit sasl sgx shadow ssh sshd ssl-cert staff sudo syslog systemd-journal systemd-network
     systemd-resolve systemd-timesync tape tcpdump tss tty ubuntu ufw users usbmux utmp uuidd vagrant video voice wheel
 """
-# An app owns /run/<name>, /srv/<name> and a PostgreSQL role and database of its name; these are somebody else's.
+# An app owns /run/<name>, /srv/<name>, units named ringstand-<name>.* and a PostgreSQL role and database of its name;
+# these are somebody else's.
 _OTHERS = """
     blkid cloud-init credentials cryptsetup dbus gunicorn initctl lock log lvm mount netns network postgresql ringstand
-    screen shm systemd udev user postgres template0 template1 public none all sameuser samerole replication
+    screen shm systemd udev user boot restore postgres template0 template1 public none all sameuser samerole replication
 """
 RESERVED_APP_NAMES = frozenset(_SYSTEM_USERS.split() + _OTHERS.split())
 # Databases that exist already, and words with a meaning of their own in pg_hba.conf.

@@ -93,6 +93,8 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (named("redis"), "flask_apps.redis", ["belongs to the system"]),
     (named("nobody"), "flask_apps.nobody", ["belongs to the system"]),
     (named("postgresql"), "flask_apps.postgresql", ["belongs to the system"]),
+    (named("restore"), "flask_apps.restore", ["belongs to the system", "this collection"]),
+    (named("boot"), "flask_apps.boot", ["this collection"]),
     (named("pg_shop"), "flask_apps.pg_shop", ["PostgreSQL"]),
     # domains
     (app(domains="shop.example.com"), "flask_apps.shop.domains", ["a list", "brackets"]),
