@@ -1,4 +1,4 @@
-"""Run the tests: three stages side by side, each stage's seconds, the output of those that fail.
+"""Run the tests: two stages side by side, each stage's seconds, the output of those that fail.
 
   bin/test                     everything
   bin/test lint                ansible-lint, yamllint, ruff, mypy
@@ -24,7 +24,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "test"
-LANES = 3
+LANES = 2
 LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
