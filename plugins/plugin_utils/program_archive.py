@@ -32,6 +32,7 @@ def unpack():
             archive.extractall(new)
         compileall.compile_dir(new, quiet=2, workers=1)
         os.chmod(new, 0o755)
+        os.sync()  # else a power cut can leave the name with empty files
         os.rename(new, PLACE)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
