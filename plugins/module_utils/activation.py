@@ -26,6 +26,7 @@ from . import (
     static_files,
     switch,
 )
+from .activation_unit import remove_orphans
 from .app_unit import activation_pattern
 from .errors import RingstandError
 from .layout import AppSettings
@@ -46,6 +47,7 @@ def recover(settings: AppSettings) -> None:
         if not os.path.isdir(directory):
             raise RingstandError(f"Failed to prepare {settings.name}: {directory} is missing. Run site.yml.")
     switch.repair(layout)
+    remove_orphans(layout)
     releases.remove_incomplete(layout)
 
 

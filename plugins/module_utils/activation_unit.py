@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from .boot import boot_id
 from .errors import RingstandError
 from .host_program import PROGRAM
 from .layout import AppSettings, Layout
@@ -27,6 +28,7 @@ from .systemd import unit_properties
 
 _POLL_SECONDS = 0.1
 _ACTIVE = ("active", "activating", "deactivating")
+_REQUEST, _ARCHIVE = "request", "incoming"
 _BUILD = "early build of"  # in the description of its unit
 
 
@@ -57,9 +59,22 @@ def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
 def _write_request(layout: Layout, request: dict[str, Any]) -> tuple[str, str]:
     """Write down what is to be done; returns the token that its progress carries, and the file's path."""
     token = uuid.uuid4().hex
-    path = os.path.join(layout.state_dir, f"request-{token}.json")
+    path = _kept(layout, _REQUEST, f"{token}.json")
     write_durably(path, json.dumps({**request, "token": token}))
     return token, path
+
+
+def _kept(layout: Layout, kind: str, name: str) -> str:
+    """The path of a file that one activation needs and that means nothing after the next boot."""
+    return os.path.join(layout.state_dir, f"{kind}-{boot_id()[:12]}-{name}")
+
+
+def remove_orphans(layout: Layout) -> None:
+    """Remove the files of activations that ended with the machine."""
+    current = f"-{boot_id()[:12]}-"
+    for name in os.listdir(layout.state_dir):
+        if name.startswith((f"{_REQUEST}-", f"{_ARCHIVE}-")) and current not in name:
+            os.unlink(os.path.join(layout.state_dir, name))
 
 
 def _wait_for_build(layout: Layout, say: Callable[[str], None]) -> None:
@@ -122,7 +137,7 @@ def _requested(
     held: list[str] = []
     try:
         if request.get("archive"):
-            kept = os.path.join(layout.state_dir, f"incoming-{uuid.uuid4().hex}")
+            kept = _kept(layout, _ARCHIVE, uuid.uuid4().hex)
             held.append(kept)
             shutil.copyfile(request["archive"], kept)
             request = {**request, "archive": kept}

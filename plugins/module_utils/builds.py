@@ -15,17 +15,17 @@ import subprocess
 import time
 from dataclasses import replace
 
-from . import uv, uv_errors
+from . import build_cache, uv, uv_errors
 from .app_unit import AppUnit, Completed, run_in_unit
 from .dependencies import Dependencies, read_dependencies
 from .errors import RingstandError
 from .layout import UV, AppSettings
+from .links import sync_file_system
 from .package_index import INDEX_NAME
 from .python_version import choose_python, interpreter_version
-from .releases import freeze, write_durably
+from .releases import VENV_MARKER, freeze, write_durably
 from .systemd import redact
 
-_MARKER = ".ringstand-complete"
 _SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 _BUILD_TIMEOUT_SECONDS = 1800
 
@@ -105,22 +105,22 @@ def ensure_venv(settings: AppSettings, source: str) -> tuple[str, bool]:
     needed = read_dependencies(source, settings.requirements_path)
     python = choose_python(settings.python, source)
     venv = os.path.join(layout.venvs_dir, venv_key(settings, needed, python))
-    if os.path.isfile(os.path.join(venv, _MARKER)):
+    if os.path.isfile(os.path.join(venv, VENV_MARKER)):
         return venv, False
     uv.ensure()
     if os.path.isdir(venv):  # a build that was killed
         shutil.rmtree(venv)
-    for directory in (venv, layout.cache_dir):
-        os.makedirs(directory, mode=0o750, exist_ok=True)
-        shutil.chown(directory, settings.name, settings.name)
-    try:
-        _install(settings, needed, python, source, venv)
-    except BaseException:
-        shutil.rmtree(venv, ignore_errors=True)
-        raise
+    os.makedirs(venv, mode=0o750)
+    shutil.chown(venv, settings.name, settings.name)
+    with build_cache.trusted(layout):
+        try:
+            _install(settings, needed, python, source, venv)
+        except BaseException:
+            shutil.rmtree(venv, ignore_errors=True)
+            raise
     freeze(venv, settings.name)
-    subprocess.run(["sync", "--file-system", venv], check=True)
-    write_durably(os.path.join(venv, _MARKER), time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
+    sync_file_system(venv)
+    write_durably(os.path.join(venv, VENV_MARKER), time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
     return venv, True
 
 

@@ -32,7 +32,7 @@ class Result:
 def run(argv: Sequence[str], timeout_seconds: float = 60.0, environment: dict[str, str] | None = None) -> Result:
     """Run a command with messages in English and administrators' directories on its PATH.
 
-    rc is 127 for a command that is not there and 124 for one that took longer than ``timeout_seconds``.
+    rc is 127 for a command that cannot be executed and 124 for one that took longer than ``timeout_seconds``.
     """
     path = os.environ.get("PATH") or "/usr/bin:/bin"
     settings = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{path}:/usr/local/sbin:/usr/sbin:/sbin"}
@@ -46,7 +46,7 @@ def run(argv: Sequence[str], timeout_seconds: float = 60.0, environment: dict[st
             env=settings,
             check=False,
         )
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:
         return Result(127, "", f"{argv[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
         return Result(124, "", f"{argv[0]} did not end within {timeout_seconds:g} s")

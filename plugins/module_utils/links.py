@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import uuid
+
+_SUFFIX_LENGTH = 8
 
 
 def point(link: str, target: str) -> None:
     """Make ``link`` a symbolic link to ``target``, atomically and durably."""
-    temporary = f"{link}.{uuid.uuid4().hex[:8]}"
+    temporary = f"{link}.{uuid.uuid4().hex[:_SUFFIX_LENGTH]}"
     os.symlink(target, temporary)
     try:
         os.rename(temporary, link)
@@ -26,6 +29,19 @@ def target_of(link: str) -> str | None:
         return os.readlink(link)
     except OSError:
         return None
+
+
+def remove_unfinished(directory: str, *names: str) -> None:
+    """Remove what a process that died inside :func:`point` has left beside the links ``names``."""
+    for entry in os.listdir(directory):
+        name, dot, rest = entry.rpartition(".")
+        if dot and name in names and len(rest) == _SUFFIX_LENGTH:
+            os.unlink(os.path.join(directory, entry))
+
+
+def sync_file_system(path: str) -> None:
+    """Make everything on the file system of ``path`` durable: many files at once, whoever wrote them."""
+    subprocess.run(["sync", "--file-system", path], check=True)
 
 
 def sync_dir(path: str) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def _removed_on_error(settings: AppSettings, release: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        shutil.rmtree(settings.layout.release_dir(release), ignore_errors=True)
+        releases.discard(settings.layout, release)
         raise
 
 

@@ -9,6 +9,7 @@ last and durably: a folder without one is the rest of a build that did not finis
 from __future__ import annotations
 
 import calendar
+import contextlib
 import grp
 import json
 import os
@@ -24,6 +25,9 @@ from .layout import SLOTS, Layout
 from .links import sync_dir
 from .switch import live_release, release_of
 
+# A virtual environment that has this file is complete.
+VENV_MARKER = ".ringstand-complete"
+_MANIFEST = "manifest.json"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,40}")
 
 
@@ -48,7 +52,7 @@ def new_id(layout: Layout, sha: str, now: float) -> str:
 def read_manifest(layout: Layout, release: str) -> dict[str, Any] | None:
     """The manifest of a complete release, or None."""
     try:
-        with open(os.path.join(layout.release_dir(release), "manifest.json"), encoding="utf-8") as stream:
+        with open(os.path.join(layout.release_dir(release), _MANIFEST), encoding="utf-8") as stream:
             return json.load(stream)
     except (OSError, ValueError):
         return None
@@ -57,7 +61,7 @@ def read_manifest(layout: Layout, release: str) -> dict[str, Any] | None:
 def write_manifest(layout: Layout, release: str, manifest: dict[str, Any]) -> None:
     """Declare a release complete."""
     directory = layout.release_dir(release)
-    write_durably(os.path.join(directory, "manifest.json"), json.dumps({"schema": 1, **manifest}, indent=1))
+    write_durably(os.path.join(directory, _MANIFEST), json.dumps({"schema": 1, **manifest}, indent=1))
     sync_dir(layout.releases_dir)
 
 
@@ -71,6 +75,14 @@ def write_durably(path: str, text: str, mode: int = 0o644) -> None:
         os.fsync(stream.fileno())
     os.rename(temporary, path)
     sync_dir(os.path.dirname(path))
+
+
+def remove_tree(path: str, marker: str) -> None:
+    """Remove a folder that ``marker`` in it declares complete: should this be killed, what is left is not complete."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, marker))
+        sync_dir(path)
+    shutil.rmtree(path)
 
 
 def freeze(path: str, group: str) -> None:
@@ -104,12 +116,18 @@ def prune(layout: Layout, keep: int, good: list[str], in_use: Iterable[str] = ()
     protected = {release_of(layout, slot) for slot in SLOTS} | set(good[-2:]) | set(in_use)
     removed = [name for name in release_ids(layout)[:-keep] if name not in protected]
     for name in removed:
-        shutil.rmtree(layout.release_dir(name))
+        remove_tree(layout.release_dir(name), _MANIFEST)
     used = {os.path.basename(os.path.realpath(f"{layout.release_dir(name)}/venv")) for name in release_ids(layout)}
     for name in os.listdir(layout.venvs_dir):
         if name not in used:
-            shutil.rmtree(os.path.join(layout.venvs_dir, name))
+            remove_tree(os.path.join(layout.venvs_dir, name), VENV_MARKER)
     return removed
+
+
+def discard(layout: Layout, release: str) -> None:
+    """Remove a release that failed before it served, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        remove_tree(layout.release_dir(release), _MANIFEST)
 
 
 def find_release(layout: Layout, wanted: str, good: list[str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from .errors import RingstandError
 from .layout import SLOTS, Layout
 from .ledger import last_live
-from .links import point, sync_dir, target_of
+from .links import point, remove_unfinished, sync_dir, target_of
 from .systemd import journal_tail, systemctl, unit_properties
 
 _QUEUE_POLL_SECONDS = 0.05
@@ -80,9 +80,9 @@ def repair(layout: Layout) -> bool:
     Persistent links that are gone although something went live are made again, see :func:`should_serve`.
     """
     os.makedirs(layout.run_dir, mode=0o755, exist_ok=True)
-    for name in os.listdir(layout.run_dir):
-        if name.startswith("live.sock."):  # left by a process that was killed inside point()
-            os.unlink(os.path.join(layout.run_dir, name))
+    for link in (layout.live_socket, layout.live_link, *map(layout.slot_link, SLOTS)):
+        if os.path.isdir(os.path.dirname(link)):
+            remove_unfinished(os.path.dirname(link), os.path.basename(link))
     slot, release = should_serve(layout)
     if slot and release and release_of(layout, slot) != release:
         point(layout.slot_link(slot), f"../releases/{release}")

@@ -8,6 +8,7 @@ import fcntl
 import glob
 import os
 import re
+import shutil
 import sysconfig
 
 from . import commands
@@ -55,6 +56,8 @@ def install(directory: str, requirements: str, pip_config: str) -> None:
     pip runs out of its wheel where there is one: to unpack and compile it for a single call takes longer than the call.
     Raises RingstandError with the last line that pip printed.
     """
+    if os.path.exists(os.path.join(directory, "pyvenv.cfg")) and not installed_version(directory):
+        shutil.rmtree(directory)  # torn by a power cut: pip would take what is there for complete
     wheel = pip_wheel()
     _run([PYTHON, "-m", "venv", *(["--without-pip"] if wheel else []), directory], "make a virtual environment for uv")
     _run(

@@ -97,3 +97,18 @@ def test_one_archive_is_kept_for_the_deploy_and_then_forgotten(settings: Setting
     early_build.forget_archive(settings, "5eed" * 10)
     early_build.forget_archive(settings, "5eed" * 10)
     assert list(state_dir.iterdir()) == []
+
+
+def test_files_of_activations_that_ended_with_the_machine_are_removed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(settings.layout.state_dir)
+    (path / "ledger.jsonl").touch()
+    _token, before = activation_unit._write_request(settings.layout, {"kind": "deploy"})
+    activation_unit.remove_orphans(settings.layout)
+    assert Path(before).exists()
+    (path / "incoming-of-an-earlier-program").touch()
+    monkeypatch.setattr(activation_unit, "boot_id", lambda: "5" * 32)
+    _token, after = activation_unit._write_request(settings.layout, {"kind": "deploy"})
+    activation_unit.remove_orphans(settings.layout)
+    assert sorted(entry.name for entry in path.iterdir()) == ["ledger.jsonl", Path(after).name]

@@ -169,3 +169,33 @@ def test_manifest_is_json_with_its_schema(layout: Layout) -> None:
     make_release(layout, only, "v1")
     text = Path(layout.release_dir(only), "manifest.json").read_text()
     assert json.loads(text) == {"schema": 1, "id": only, "version": "v1"}
+
+
+def interrupted(_path: str) -> None:
+    raise InterruptedError
+
+
+def test_what_is_half_removed_is_not_complete(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a rollback would find the rest of a release, and a deploy the rest of a virtual environment."""
+    names = ids(1, 2)
+    make_release(layout, names[0], venv="old")
+    make_release(layout, names[1])
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(releases.shutil, "rmtree", interrupted)
+        releases.prune(layout, 1, [])
+    assert releases.read_manifest(layout, names[0]) is None
+    assert releases.remove_incomplete(layout) == [names[0]]
+    marker = Path(layout.venvs_dir, "old", releases.VENV_MARKER)
+    marker.touch()
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(releases.shutil, "rmtree", interrupted)
+        releases.prune(layout, 1, [])
+    assert not marker.exists()
+
+
+def test_a_failed_release_goes_as_far_as_it_can(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    (name,) = ids(1)
+    releases.discard(layout, name)
+    make_release(layout, name)
+    releases.discard(layout, name)
+    assert not os.path.exists(layout.release_dir(name))

@@ -56,3 +56,25 @@ def test_files_that_no_release_has_go_after_some_days(source: Path, published: P
 def test_a_missing_static_folder_is_named(tmp_path: Path, published: Path) -> None:
     with pytest.raises(RingstandError, match="'static' is not a folder of the source"):
         static_files.publish(SETTINGS, str(tmp_path))
+
+
+def test_nothing_is_renamed_before_it_is_on_disk(
+    source: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (published / "app.css").write_text("old")
+    (source / "static" / "app.css").write_text("newer")
+    seen: list[str] = []
+
+    def sync(path: str) -> None:
+        seen.extend(sorted(f"{entry.name} {entry.read_text()}" for entry in Path(path).iterdir()))
+
+    monkeypatch.setattr(static_files, "sync_file_system", sync)
+    static_files.publish(SETTINGS, str(source))
+    assert seen == ["app.css old", "app.css.ringstand-new newer"]
+    assert (published / "app.css").read_text() == "newer"
+
+
+def test_what_a_killed_deploy_had_copied_goes_at_once(source: Path, published: Path) -> None:
+    (published / "app.css.ringstand-new").write_text("half")
+    static_files.prune(SETTINGS, 0)
+    assert list(published.iterdir()) == []

@@ -51,9 +51,13 @@ def test_after_a_boot_the_run_directory_is_made_again(layout: Layout) -> None:
 
 def test_a_link_that_was_prepared_and_never_renamed_is_removed(layout: Layout) -> None:
     os.symlink("slots/blue", layout.live_link)
-    os.symlink("green.sock", f"{layout.live_socket}.0badc0de")
+    for link in (layout.live_socket, layout.live_link, layout.slot_link("green")):
+        os.symlink("somewhere", f"{link}.0badc0de")
+    Path(layout.app_dir, "live.old").write_text("of somebody else")
     switch.repair(layout)
     assert os.listdir(layout.run_dir) == ["live.sock"]
+    assert os.listdir(layout.slots_dir) == []
+    assert sorted(os.listdir(layout.app_dir)) == ["live", "live.old", "slots"]
 
 
 def test_an_app_taken_out_of_service_has_no_live_socket(layout: Layout) -> None:

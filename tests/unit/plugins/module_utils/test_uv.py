@@ -66,6 +66,14 @@ def test_another_hash_is_refused(index: Path) -> None:
     assert not (index / "uv/bin/uv").exists()
 
 
+def test_one_that_a_power_cut_has_emptied_is_made_anew(index: Path) -> None:
+    install(index)
+    (index / "uv/bin/uv").write_text("")
+    (index / "uv/left").touch()
+    assert install(index) == "uv 1.0"
+    assert not (index / "uv/left").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [
