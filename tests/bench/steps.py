@@ -124,7 +124,7 @@ class Place:
     def __enter__(self) -> Place:
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")  # short: SSH's sockets are in it
         self.work = Path(self._directory.name)
-        self.host = test_hosts.up(self.name, self.distribution, None, [])
+        self.start()
         self.source = self.work / "shop"
         shutil.copytree(SHOP, self.source, ignore=shutil.ignore_patterns("__pycache__"))
         self.variables: dict[str, Any] = {"flask_apps": {"shop": {
@@ -136,13 +136,25 @@ class Place:
 
     def __exit__(self, *_error: object) -> None:
         try:
-            test_hosts.remove([self.name])
+            self.remove()
         finally:
             self._directory.cleanup()
 
+    def start(self) -> None:
+        self.host = test_hosts.up(self.name, self.distribution, None, [])
+
+    def remove(self) -> None:
+        test_hosts.remove([self.name])
+
+    def inventory(self) -> dict[str, Any]:
+        return test_hosts.inventory([self.name])
+
+    def ssh(self) -> list[str]:
+        return test_hosts.ssh_command(self.host)
+
     def play(self, playbook: Path = CHECKOUT / "site.yml", *arguments: str) -> Done:
         """One ansible-playbook as a user runs it, over an SSH connection of its own."""
-        inventory = test_hosts.inventory([self.name])
+        inventory = self.inventory()
         inventory["all"]["vars"] = self.variables
         path, sockets, calls = self.work / "hosts.yml", self.work / "cp", self.work / "calls"
         path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
@@ -177,11 +189,11 @@ class Place:
         install = ["sudo", "bash", "bare_install.sh", "uv.txt", "app.txt", *packages]
         command = "mkdir bench && cd bench && tar -x && " + shlex.join(install)
         with bundled.open("rb") as stream:
-            return timed([*test_hosts.ssh_command(self.host), command], stdin=stream)
+            return timed([*self.ssh(), command], stdin=stream)
 
     def root(self, command: str) -> str:
-        done = subprocess.run([*test_hosts.ssh_command(self.host), f"sudo sh -c {shlex.quote(command)}"], text=True,
-                              capture_output=True, check=False)
+        done = subprocess.run([*self.ssh(), f"sudo sh -c {shlex.quote(command)}"], text=True, capture_output=True,
+                              check=False)
         if done.returncode:
             raise BenchError(f"Failed to ask {self.name}: {done.stderr.strip()}")
         return done.stdout

@@ -74,7 +74,10 @@ def find(name: str) -> Host:
 
 
 def up(name: str, distribution: str, from_image: str | None, publish: list[str]) -> Host:
-    """Make the host unless it exists, start it unless it runs, wait until it has booted and answers SSH."""
+    """Make the host unless it exists, start it unless it runs, wait until it has booted and answers SSH.
+
+    ``from_image`` may be a folder that holds its whole tree.
+    """
     if not NAME.fullmatch(name):
         raise HostError(f"Failed to name a test host: {name!r} is not lower case letters, digits and hyphens")
     base = from_image or image.ensure(distribution)
@@ -105,7 +108,8 @@ def create(name: str, distribution: str, base: str, publish: list[str]) -> Host:
     command = podman("create", "--systemd=always", "--privileged", "--name", container_name(name),
                      "--hostname", name, "--network", NETWORK, "--ip", address, "--mac-address", mac_of(address),
                      *(f"--label={key}={value}" for key, value in labels.items()),
-                     *(f"--publish={ports}" for ports in publish), base, "/sbin/init")
+                     *(f"--publish={ports}" for ports in publish), *(["--rootfs"] if base.startswith("/") else []),
+                     base, "/sbin/init")
     run(command, f"create the test host {name}")
     return Host(name, address, distribution, base, publish, "created")
 

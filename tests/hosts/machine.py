@@ -83,12 +83,15 @@ def podman(*arguments: str) -> list[str]:
     """The command line that runs podman on this machine."""
     if not shutil.which("podman", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin"):
         raise HostError("Failed to find podman: it is not installed; bin/bootstrap installs it")
-    prefix: list[str] = []
-    if not is_cgroup2():
-        prefix += ["nsenter", "--mount", f"--target={namespace_holder()}", "--wd=/"]
-    if lacks_capability(CAP_SYS_RESOURCE):
-        prefix += ["env", f"CONTAINERS_CONF={containers_conf()}"]
-    return as_root([*prefix, "podman", *arguments])
+    limits = ["env", f"CONTAINERS_CONF={containers_conf()}"] if lacks_capability(CAP_SYS_RESOURCE) else []
+    return beside_podman(*limits, "podman", *arguments)
+
+
+def beside_podman(*command: str) -> list[str]:
+    """The command line that runs a command as root where podman runs: what it mounts, podman sees."""
+    if is_cgroup2():
+        return as_root([*command])
+    return as_root(["nsenter", "--mount", f"--target={namespace_holder()}", "--wd=/", *command])
 
 
 def is_cgroup2() -> bool:

@@ -3,6 +3,8 @@
   bin/soak restore [--count 20]       destroy the data directory at random moments under writing, restore, count commits
   bin/soak corruption [--count 100]   damage backups and tables, see each reported with the file's name, mend it
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
+  bin/soak power [--count 20]         cut the power in deploys, so that what was not flushed is gone; full disks
+  bin/soak vm [--count 22]            the same in an emulated machine, and reboots, clocks, memory
 
 The result is tests/soak/results/TOPIC-DATE.json, also when it ends early; it says how many were run. The exit status
 is 0 when all asked for were run and passed.
@@ -31,8 +33,11 @@ import corruption_trials  # noqa: E402
 import host as test_hosts  # noqa: E402
 import restore_trials  # noqa: E402
 import switch_trials  # noqa: E402
+import vm_trials  # noqa: E402
+from power_host import PowerHost  # noqa: E402
 from remote import Remote  # noqa: E402
 from steps import Place  # noqa: E402
+from vm import Disk, Machine  # noqa: E402
 
 RESULTS = SOAK / "results"
 MOMENTS = 4  # that share one writer
@@ -101,6 +106,18 @@ def switch(soak: Soak) -> Iterator[dict[str, Any]]:
         yield from cases
 
 
+def vm(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields the outcome of each fault in an emulated machine."""
+    with Machine(Disk(soak.distribution).ensure()) as machine:
+        yield from vm_trials.run(machine, vm_trials.MACHINE_PLAN, soak.count, soak.chance, say)
+
+
+def power(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields the outcome of each fault on a host whose file system loses what was not flushed."""
+    with PowerHost(soak.name, Disk(soak.distribution).ensure()) as host:
+        yield from vm_trials.run(host, vm_trials.HOST_PLAN, soak.count, soak.chance, say)
+
+
 @dataclass
 class Soak:
     """What was asked for; ``facts`` go into the result."""
@@ -124,6 +141,9 @@ TOPICS = {
                "keep-alive TLS connections, half POST, in an open loop at 30 % of what the site can answer. Passed: it "
                "ended as it should and no request failed nor was answered by a broken release. Of the one that dies "
                "with the traffic on it: the old one answered within a second of its last answer."),
+    "power": (power, 20, "Each fault: in a deploy by the playbook, on one host. " + vm_trials.PASSED),
+    "vm": (vm, len(vm_trials.MACHINE_PLAN), "Each fault: in a deploy by the playbook, on one emulated machine. "
+           + vm_trials.PASSED),
 }
 
 
