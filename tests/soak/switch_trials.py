@@ -194,7 +194,8 @@ def percentile(values: list[float], share: float) -> float:
 
 def switch_moments(requests: list[Request]) -> list[float]:
     """When another release than before gave its first answer."""
-    moments, live = [], ""
+    moments: list[float] = []
+    live = ""
     for one in sorted((one for one in requests if one.release != "-"), key=lambda one: one.ended):
         if live and one.release != live and all(abs(one.ended - moment) > WINDOW_SECONDS for moment in moments):
             moments.append(one.ended)
