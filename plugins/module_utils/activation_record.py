@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import hooks, switch, webhook
+from . import early_build, hooks, switch, webhook
 from .errors import RingstandError
-from .layout import AppSettings
-from .ledger import SCHEMA, Progress, append_line, utc
+from .layout import AppSettings, Layout
+from .ledger import SCHEMA, Progress, append_line, ended_from_outside, unfinished, utc
 
 # What people want to hear of even when it goes well.
 _TOLD = ("deploy", "rollback")
@@ -44,6 +44,31 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
         append_line(settings.layout.ledger, entry)
         progress.result(entry)
     return entry
+
+
+def record_ended(layout: Layout) -> None:
+    """Write to the ledger what an activation that was killed, or that ended with the machine, could not.
+
+    Only for a caller that knows that none is under way.
+    """
+    ended = unfinished(layout)
+    if ended is None or ended["kind"] == early_build.KIND:
+        return
+    entry = {
+        "schema": SCHEMA,
+        "kind": ended["kind"],
+        "by": ended["by"],
+        "started": ended["at"],
+        "release": ended["release"],
+        "result": "failed",
+        "reason": ended_from_outside(ended["kind"], layout.app, ended["step"]),
+        "details": {},
+        "notices": [],
+        "phases": {},
+        "live": switch.live_release(layout),
+    }
+    append_line(layout.ledger, entry)
+    append_line(layout.progress, {"at": utc(time.time()), "event": "result", **entry})
 
 
 def _tell(settings: AppSettings, progress: Progress, told: webhook.Webhook, entry: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from .boot import boot_id
 from .errors import RingstandError
 from .host_program import PROGRAM
 from .layout import AppSettings, Layout
-from .ledger import read_lines
+from .ledger import ended_from_outside, read_lines
 from .releases import write_durably
 from .systemd import unit_properties
 
@@ -166,11 +166,7 @@ def _outcome(settings: AppSettings, kind: str, seen: list[dict[str, Any]], stder
     if result is not None:
         return {key: value for key, value in result.items() if key not in ("event", "at")}
     step = next((line["phase"] for line in reversed(seen) if line.get("event") == "phase"), "its start")
-    raise RingstandError(
-        f"Failed to {kind} {settings.name}: the activation was ended from outside during {step!r}. "
-        "Run it again: it continues from whatever is there.",
-        stderr=stderr,
-    )
+    raise RingstandError(ended_from_outside(kind, settings.name, step), stderr=stderr)
 
 
 def _is_active(layout: Layout) -> bool:

@@ -60,6 +60,24 @@ def good_releases(layout: Layout) -> list[str]:
     return [name for name in good if os.path.isfile(os.path.join(layout.release_dir(name), "manifest.json"))]
 
 
+def unfinished(layout: Layout) -> dict[str, Any] | None:
+    """The activation whose steps are on disk, when it did not tell what came of it: kind, by, at, step, release."""
+    lines = read_lines(layout.progress)
+    begun = next((line for line in lines if line.get("event") == "start"), None)
+    if begun is None or any(line.get("event") == "result" for line in lines):
+        return None
+    last: dict[str, Any] = next((line for line in reversed(lines) if line.get("event") == "phase"), {})
+    return {**begun, "step": last.get("phase") or "its start", "release": last.get("release")}
+
+
+def ended_from_outside(kind: str, app: str, step: str) -> str:
+    """The reason for people why an activation has no result."""
+    return (
+        f"Failed to {kind} {app}: the activation was ended from outside during {step!r}. "
+        "Run it again: it continues from whatever is there."
+    )
+
+
 def last_live(layout: Layout) -> str | None:
     """The release that served after the last activation, whatever came of it; None when none ever did."""
     entries = [entry for entry in read_lines(layout.ledger) if "live" in entry]
@@ -90,7 +108,7 @@ class Progress:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a step; its seconds count even when it fails."""
-        self._write({"event": "phase", "phase": name})
+        self._write({"event": "phase", "phase": name, "release": self.about.get("release")})
         self._say(f"{name} …")
         began = time.monotonic()
         try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from . import activation, early_build, in_place, process_moves, switch
-from .activation_record import run_recorded
-from .activation_unit import follow_activation, run_activation, start_activation, start_build
+from .activation_record import record_ended, run_recorded
+from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
 from .app_state import app_state
 from .caller import caller
 from .console import complain, say
@@ -192,6 +193,7 @@ def _activation(options: argparse.Namespace) -> int:
         request = json.load(stream)
     layout = settings.layout
     in_place.recover(layout)  # before anybody asks what is live
+    record_ended(layout)
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
     if request["kind"] == early_build.KIND:
         os.unlink(options.request)
@@ -231,6 +233,9 @@ def _boot(options: argparse.Namespace) -> int:
             if slot and release:
                 _start_web(settings.layout, slot)
                 process_moves.start_at_boot(settings, release)
+            if not holder(settings.layout):
+                with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
+                    record_ended(settings.layout)
         except RingstandError as error:  # one broken app never keeps another from starting
             complain(f"ringstand: {error.message}")
             failed += 1

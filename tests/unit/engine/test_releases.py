@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import ledger, releases, switch
+from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, ledger, releases, switch
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
 
@@ -199,3 +199,25 @@ def test_a_failed_release_goes_as_far_as_it_can(layout: Layout, monkeypatch: pyt
     make_release(layout, name)
     releases.discard(layout, name)
     assert not os.path.exists(layout.release_dir(name))
+
+
+def test_an_activation_that_was_killed_is_in_the_ledger_once(layout: Layout) -> None:
+    progress = ledger.Progress(layout, "deploy", "ann", len)
+    progress.about["release"] = "20261121T120000Z-0000000"
+    with progress.phase("gate"):
+        pass
+    activation_record.record_ended(layout)
+    activation_record.record_ended(layout)
+    (entry,) = ledger.read_lines(layout.ledger)
+    assert (entry["result"], entry["by"], entry["release"]) == ("failed", "ann", "20261121T120000Z-0000000")
+    assert "ended from outside during 'gate'" in entry["reason"]
+    assert ledger.unfinished(layout) is None
+
+
+@pytest.mark.parametrize("kind", ["build", "deploy"])
+def test_what_told_its_end_and_an_early_build_are_not_written_again(layout: Layout, kind: str) -> None:
+    progress = ledger.Progress(layout, kind, "ann", len)
+    if kind == "deploy":
+        progress.result({"result": "ok"})
+    activation_record.record_ended(layout)
+    assert ledger.read_lines(layout.ledger) == []
