@@ -62,8 +62,10 @@ def state() -> dict[str, object]:
         "source": {name: digest(f"{folder}/src/{name}") for name in files_below(f"{folder}/src")
                    if not name.endswith(".pyc")},
         "torn": torn_packages(os.path.realpath(f"{folder}/venv")),
+        # Files of the next release may have been published already: they are those of one release or another.
         "torn_static": [name for name in files_below(f"{folder}/src/shop/static")
-                        if digest(f"{folder}/src/shop/static/{name}") != digest(f"{APP}/static/{name}")],
+                        if digest(f"{APP}/static/{name}") not in
+                        {digest(path) for path in glob.glob(f"{APP}/releases/*/src/shop/static/{name}")}],
         "failed_units": run("systemctl", "list-units", "--failed", "--plain", "--no-legend").split("\n")[:5],
         "processes": run("systemctl", "list-units", "ringstand-shop*", "--plain", "--no-legend").split("\n"),
         "left": left_behind(),
