@@ -168,12 +168,14 @@ def _failing(layout: Layout, texts: dict[str, str]) -> set[str]:
     return failing
 
 
-def start_at_boot(settings: AppSettings, release: str) -> None:
-    """Start what belongs to the live release without waiting for it."""
+def start_at_boot(settings: AppSettings, release: str) -> str:
+    """Start what belongs to the live release without waiting for it; returns why one of them, as a masked one, cannot.
+
+    That is no failure of the boot: the web runs, and the next deploy, restart or `ringstand processes` mends it.
+    """
     layout = settings.layout
     plan = process_plan.wanted(settings, release)
     if _write(layout, plan, process_plan.units_on_disk(layout)):
         systemctl("daemon-reload")
     names = list(plan.instances(layout))
-    if names:
-        systemctl("start", "--no-block", *names)
+    return systemctl("start", "--no-block", *names, check=False).stderr.strip() if names else ""

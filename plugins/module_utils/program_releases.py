@@ -232,7 +232,9 @@ def _boot(options: argparse.Namespace) -> int:
             slot, release = switch.live_slot(settings.layout), switch.live_release(settings.layout)
             if slot and release:
                 _start_web(settings.layout, slot)
-                process_moves.start_at_boot(settings, release)
+                trouble = process_moves.start_at_boot(settings, release)
+                if trouble:
+                    complain(f"ringstand: a process of {name} was not started: {trouble}")
             if not holder(settings.layout):
                 with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
                     record_ended(settings.layout)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from conftest import NAME, Site
+from conftest import NAME, Run, Site
 
 PSQL = "runuser -u postgres -- psql -XAtqc"
 SLOT = "$(basename $(readlink /srv/shop/live))"
@@ -140,7 +140,7 @@ class Story:
     before: dict[str, str]
     altered: dict[str, str]
     after: dict[str, str]
-    again: list[str]
+    again: Run
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def story(site):
     repair = site.play("--diff")
     if repair.code:
         pytest.fail(f"Failed to repair:\n{repair.output[-4000:]}", pytrace=False)
-    found = Story(before, altered, look(site, {**DRIFTS, **LAST}), site.play().changed())
+    found = Story(before, altered, look(site, {**DRIFTS, **LAST}), site.play("--diff"))
     yield found
     site.root("rm -rf /etc/systemd/system/nginx.service.d /root/acl /root/redis-shop-cache.conf")
     site.root("systemctl daemon-reload")
@@ -167,7 +167,7 @@ def test_it_is_put_right(story, kind):
 
 
 def test_another_run_changes_nothing(story):
-    assert story.again == []
+    assert story.again.changed() == [], story.again.output[-6000:]
 
 
 def test_the_site_answers_again(site, story):
