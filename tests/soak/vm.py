@@ -67,8 +67,8 @@ def shop_variables(source: Path) -> dict[str, Any]:
         "flask_apps": {"shop": {
             "domains": [NAME], "source": {"path": str(source)}, "wsgi": "shop:create_app()",
             "static": {"url": "/static/", "dir": "shop/static"}, "tls": {"certificate": "self_signed"},
-            "health": {"path": "/health/ready", "timeout_seconds": 240, "probation_seconds": 6},
-            "start_timeout_seconds": 240, "timeout_seconds": 60, "graceful_timeout_seconds": 60,
+            "health": {"path": "/health/ready", "timeout_seconds": 600, "probation_seconds": 6},
+            "start_timeout_seconds": 900, "timeout_seconds": 60, "graceful_timeout_seconds": 60,
             "workers": 2, "keep_releases": 3,
             "redis_password": "a-password-of-the-tests",
         }},
