@@ -53,7 +53,7 @@ def must_succeed(done: Completed, action: str, remedy: str = "") -> None:
     lines = output.splitlines()
     last = f": {lines[-1].strip()}" if lines else ""
     message = f"Failed to {action}: {reason}{last}"
-    raise RingstandError(f"{message} {remedy}".rstrip(), rc=done.rc, output=output)
+    raise RingstandError(f"{message.rstrip('.')}. {remedy}" if remedy else message, rc=done.rc, output=output)
 
 
 def unpack(settings: AppSettings, archive: str, release: str) -> str:
