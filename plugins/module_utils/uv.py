@@ -13,10 +13,11 @@ import sysconfig
 
 from . import commands
 from .errors import RingstandError
+from .layout import UV
 
 PYTHON = "/usr/bin/python3"
 # Where the role gunicorn has it, and the files that it writes for it.
-DIRECTORY = "/opt/ringstand/uv"
+DIRECTORY = os.path.dirname(os.path.dirname(UV))
 REQUIREMENTS = "/opt/ringstand/uv-requirements.txt"
 PIP_CONFIG = "/opt/ringstand/pip.conf"
 _TIMEOUT_SECONDS = 600.0
