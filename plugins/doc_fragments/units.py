@@ -66,4 +66,9 @@ options:
       for all, and not for those without a process, such as timers and sockets.
     type: float
     default: 1
+  wait:
+    description: With V(false) starts are only asked for, for a caller who asks the service itself when it answers.
+      Whether they then run is not known, and O(settle_seconds) has no meaning.
+    type: bool
+    default: true
 """

@@ -154,7 +154,7 @@ def activate(
         with progress.phase("switch"):
             switch.set_live(layout, new)
         with progress.phase("probe"):
-            gates.probe(settings)
+            gates.probe(settings, is_first=old is None)
         if old:
             with progress.phase("probation"):
                 gates.probation(settings, release, new)

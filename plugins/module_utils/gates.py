@@ -13,6 +13,8 @@ from .layout import AppSettings
 from .probation import failure_within
 from .systemd import unit_properties
 
+_PROBE_SECONDS, _FIRST_PROBE_SECONDS = 10, 60
+
 
 def _health_check(settings: AppSettings, **where: Any) -> HealthCheck:
     health = settings.health
@@ -98,11 +100,14 @@ def nginx_check(settings: AppSettings, **limits: Any) -> HealthCheck:
     )
 
 
-def probe(settings: AppSettings) -> None:
-    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket."""
+def probe(settings: AppSettings, is_first: bool = False) -> None:
+    """Ask through nginx, as a visitor would: the right name, TLS, the switched socket.
+
+    A first release may be started while nginx is still being set up, and keeps no other one from serving.
+    """
     if settings.probe_port is None:
         return
-    check = nginx_check(settings, timeout_seconds=10)
+    check = nginx_check(settings, timeout_seconds=_FIRST_PROBE_SECONDS if is_first else _PROBE_SECONDS)
     result = wait_healthy(check)
     if not result.healthy:
         raise RingstandError(

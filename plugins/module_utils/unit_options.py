@@ -24,6 +24,7 @@ OPTIONS: dict[str, Any] = {
     "predicted_paths": {"type": "list", "elements": "path", "default": []},
     "timeout_seconds": {"type": "float", "default": 120},
     "settle_seconds": {"type": "float", "default": 1},
+    "wait": {"type": "bool", "default": True},
 }
 
 
@@ -33,7 +34,7 @@ def run(module: Any, predicted_paths: Sequence[str]) -> dict[str, Any]:
     Raises :class:`RingstandError` when one does not reach its state.
     """
     wanted = [units.parse_wanted(raw) for raw in module.params["units"]]
-    limits = (module.params["timeout_seconds"], module.params["settle_seconds"], module.params.get("wait", True))
+    limits = (module.params["timeout_seconds"], module.params["settle_seconds"], module.params["wait"])
     control = unit_control.Control(wanted, *limits)
     outcomes = control.predict(predicted_paths) if module.check_mode else control.apply()
     if module.check_mode and control.missing:

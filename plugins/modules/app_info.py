@@ -111,43 +111,12 @@ uv_version:
   type: str
 """
 
-import contextlib
-import grp
-import os
-import pwd
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.app_state import app_state
-from ..module_utils.decommission import kept
+from ..module_utils import app_info
 from ..module_utils.errors import RingstandError
-from ..module_utils.layout import Layout, app_names, user_comment
-from ..module_utils.uv import installed_version
-
-
-def user_state(app: str) -> str:
-    """Whose user bears the app's name."""
-    try:
-        entry = pwd.getpwnam(app)
-    except KeyError:
-        return "missing"
-    comment, shell = entry.pw_gecos.split(",")[0], "/usr/sbin/nologin"
-    if comment != user_comment(app) and entry.pw_dir != Layout(app).shared_dir:
-        return "foreign"
-    groups = [grp.getgrgid(number).gr_name for number in os.getgrouplist(app, entry.pw_gid)]
-    as_made = (comment, entry.pw_shell) == (user_comment(app), shell)
-    return "ours" if as_made and groups == [app] and not has_password(app) else "changed"
-
-
-def has_password(user: str) -> bool:
-    """Whether somebody can log in as the user by a password; unknown without root's rights."""
-    with contextlib.suppress(OSError), open("/etc/shadow", encoding="utf-8") as stream:
-        for line in stream:
-            name, stored = line.split(":")[:2]
-            if name == user:
-                return not stored.startswith(("!", "*"))
-    return False
 
 
 def main() -> None:
@@ -156,11 +125,10 @@ def main() -> None:
         argument_spec={"apps": {"type": "list", "elements": "str", "required": True}}, supports_check_mode=True
     )
     try:
-        apps = {name: {**app_state(Layout(name)), "user": user_state(name)} for name in module.params["apps"]}
+        found = app_info.read(module.params["apps"])
     except (RingstandError, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"Failed to read the state of the apps: {error}")
-    others = [name for name in app_names() if name not in apps]
-    module.exit_json(apps=apps, others=others, kept=kept([*apps, *others]), uv_version=installed_version())
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

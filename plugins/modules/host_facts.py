@@ -20,6 +20,10 @@ options:
     type: list
     elements: str
     default: []
+  apps:
+    description: Names of Flask apps whose states are read in the same call.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -124,6 +128,10 @@ ansible_facts:
           type: list
           elements: str
           sample: [shop]
+        app_info:
+          description: What M(ringstand.flask.app_info) returns, when O(apps) is given.
+          type: dict
+          sample: {apps: {}, others: [], kept: [], uv_version: 0.11.33}
         locales:
           description: Locales that programs can use.
           type: list
@@ -155,21 +163,31 @@ ansible_facts:
           sample: false
 """
 
+import subprocess
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import host
+from ansible_collections.ringstand.flask.plugins.module_utils import app_info, host
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}},
+        argument_spec={
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "apps": {"type": "list", "elements": "str"},
+        },
         supports_check_mode=True,
     )
     try:
         facts, missing = host.gather(module.params["packages"])
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
+    if module.params["apps"] is not None:
+        try:
+            facts["app_info"] = app_info.read(module.params["apps"])
+        except (RingstandError, OSError, subprocess.SubprocessError) as error:
+            module.fail_json(msg=f"Failed to read the state of the apps: {error}")
     module.exit_json(changed=False, ansible_facts={"ringstand": facts}, missing_packages=missing)
 
 

@@ -21,11 +21,6 @@ extends_documentation_fragment: [ringstand.flask.units]
 options:
   units:
     required: true
-  wait:
-    description: With V(false) starts are only asked for, for a caller who asks the service itself when it answers.
-      Whether they then run is not known, and O(settle_seconds) has no meaning.
-    type: bool
-    default: true
 attributes:
   check_mode:
     description: Reports which actions would be taken. A unit without a file is taken as one that an earlier task would
@@ -92,9 +87,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 def main() -> None:
     """Run the module."""
     options = {**unit_options.OPTIONS, "units": {**unit_options.UNITS, "required": True}}
-    module = AnsibleModule(
-        argument_spec={**options, "wait": {"type": "bool", "default": True}}, supports_check_mode=True
-    )
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         result = unit_options.run(module, module.params["predicted_paths"])
     except RingstandError as error:

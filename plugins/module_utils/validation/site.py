@@ -20,7 +20,8 @@ SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *s
 # What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
 DERIVED_VARIABLES = frozenset(
     {"cli_install_enabled", "backup_databases", "backup_paths", "certbot_certificates"}
-    | {"gunicorn_apps", "gunicorn_probe_port", "host_facts_read", "host_package_files", "host_packages", "nginx_sites"}
+    | {"gunicorn_apps", "gunicorn_probe_port", "nginx_sites"}
+    | {"host_apps", "host_facts_read", "host_package_files", "host_packages"}
     | {"certbot_removed_certificates", "gunicorn_in_parts_enabled", "gunicorn_removed_apps", "nginx_removed_sites"}
     | {"redis_removed_instances"}
     | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
