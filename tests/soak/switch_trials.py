@@ -181,7 +181,7 @@ def deploy(place: Place, remote: Remote, number: int, kind: str) -> Trial:
     entry = remote.json("ringstand --json releases shop")["ledger"][-1]
     phases = entry["phases"]
     waiting = sum(phases.get(name, 0) for name in ("import test", "gate", "observe"))
-    after = sum(phases.get(name, 0) for name in ("probe", "probation", "drain", "prune"))
+    after = sum(phases.get(name, 0) for name in ("probe", "probation", "processes", "drain", "prune"))
     right = failed and expected in output if path else not failed
     return Trial(kind, began, ended, round(ended - began, 2), entry.get("release") or "", phases,
                  round(ended - began - waiting - after, 2), right, "" if right else output[-1500:])
