@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
             specs = self._specs()
             self._check_types(specs, variables, problems)
             found = check_site(self._values(variables, SITE_VARIABLES, problems), variables, specs, facts)
-            self._note_ignored(variables, found)
+            self._refuse_derived(variables, found)
             if not problems.errors and not found.errors:
                 self._check_sources(variables, facts, found)
         # What could not be evaluated counts as absent, which is no second problem.
@@ -94,13 +94,12 @@ class ActionModule(ActionBase):
             for message in ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages:
                 problems.add(name, message.rstrip("."), "Write it as the README of its role says", value)
 
-    def _note_ignored(self, variables: Mapping[str, Any], problems: Problems) -> None:
-        """The inventory's values over which the playbook's own take precedence."""
-        inventory = (variables.get("hostvars") or {}).get(variables.get("inventory_hostname")) or {}
-        for name in sorted(DERIVED_VARIABLES.intersection(self._task.get_play().get_vars(), inventory)):
-            problems.note(
-                name, "the playbook derives this from flask_apps and ignores the inventory's value", "Remove it"
-            )
+    def _refuse_derived(self, variables: Mapping[str, Any], problems: Problems) -> None:
+        """The user's values of what the playbook derives: the inventory's would be ignored, others break the rest."""
+        given = (variables.get("hostvars") or {}).get(variables.get("inventory_hostname")) or {}
+        for name in sorted(set(self._task.get_play().get_vars()).intersection(DERIVED_VARIABLES, given)):
+            rule = "this playbook derives it from flask_apps, so that it cannot be set"
+            problems.add(name, rule, DERIVED_VARIABLES[name])
 
     def _values(self, variables: Mapping[str, Any], names: Iterable[str], problems: Problems) -> dict[str, Any]:
         """The values of those of ``names`` that are set."""

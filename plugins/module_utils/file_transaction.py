@@ -9,9 +9,10 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from . import commands, files
 from .errors import RingstandError
@@ -21,6 +22,7 @@ from .files import Change, Entry
 LOCK_PATH = "/run/ringstand-config-files.lock"
 LOCK_WAIT_SECONDS = 120.0
 VALIDATE_TIMEOUT_SECONDS = 60.0
+Runner = Callable[[Sequence[str], float], commands.Result]
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -37,23 +39,24 @@ def apply(entries: Sequence[Entry], validate: Sequence[str]) -> list[Change]:
     """
     if not files.plan(entries):
         return []
-    with _only_one_run() as alone:
+    with only_one_run() as alone:
         changes = files.plan(entries)  # another run may have changed things while this one waited
-        secrets = [change.entry.content.decode(errors="replace") for change in changes if change.entry.secret]
+        secrets = secrets_of(changes)
         done: list[Change] = []
-        with _signals_raise():
+        with signals_raise():
             try:
                 for change in changes:
                     done.append(change)
-                    _place(change, alone)
-                for command in validate if changes else ():
-                    _validate(command, "the configuration", command, secrets)
+                    place(change, alone)
+                if changes:
+                    validate_all(validate, secrets)
             except BaseException as error:
-                _fail_restored(error, _restore(done))
+                fail_restored(error, restore(done))
     return changes
 
 
-def _place(change: Change, alone: bool) -> None:
+def place(change: Change, alone: bool) -> None:
+    """Make one change; ``alone`` when other runs are kept out."""
     entry, after = change.entry, files.content_kept(change)
     try:
         if after.kind == ABSENT:
@@ -81,9 +84,20 @@ def _publish(entry: Entry, node: Node, alone: bool) -> None:
         staged.discard()
 
 
-def _validate(command: str, what: str, path: str, secrets: Sequence[str]) -> None:
+def secrets_of(changes: Sequence[Change]) -> list[str]:
+    """The contents that no message may show."""
+    return [change.entry.content.decode(errors="replace") for change in changes if change.entry.secret]
+
+
+def validate_all(validate: Sequence[str], secrets: Sequence[str], run: Runner = commands.run) -> None:
+    """Run the commands that accept or refuse all that is in place. Raises RingstandError with what the first says."""
+    for command in validate:
+        _validate(command, "the configuration", command, secrets, run)
+
+
+def _validate(command: str, what: str, path: str, secrets: Sequence[str], run: Runner = commands.run) -> None:
     argv = [word.replace("%s", path) for word in shlex.split(command)]
-    result = commands.run(argv, timeout_seconds=VALIDATE_TIMEOUT_SECONDS)
+    result = run(argv, VALIDATE_TIMEOUT_SECONDS)
     if result.rc == 0:
         return
     stdout, stderr = (commands.redact(text, secrets).strip() for text in (result.stdout, result.stderr))
@@ -92,7 +106,7 @@ def _validate(command: str, what: str, path: str, secrets: Sequence[str]) -> Non
     raise RingstandError(f"Failed to validate {what}: {reason}", rc=result.rc, stdout=stdout, stderr=stderr)
 
 
-def _restore(done: Sequence[Change]) -> list[str]:
+def restore(done: Sequence[Change]) -> list[str]:
     """Put the paths back, last one first, and return what could not be put back."""
     failures = []
     for change in reversed(done):
@@ -112,7 +126,8 @@ def _restore(done: Sequence[Change]) -> list[str]:
     return failures
 
 
-def _fail_restored(error: BaseException, failures: Sequence[str]) -> None:
+def fail_restored(error: BaseException, failures: Sequence[str]) -> NoReturn:
+    """Raise the error again, with what became of the paths."""
     outcome = "every file was put back as it was"
     if failures:
         outcome = f"and these could not be put back: {'; '.join(failures)}"
@@ -122,7 +137,7 @@ def _fail_restored(error: BaseException, failures: Sequence[str]) -> None:
 
 
 @contextmanager
-def _only_one_run() -> Iterator[bool]:
+def only_one_run() -> Iterator[bool]:
     """Hold the lock; yields False for callers other than root, who have no safe common place for one."""
     if os.geteuid() != 0:
         yield False
@@ -150,7 +165,7 @@ def _only_one_run() -> Iterator[bool]:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
+def signals_raise() -> Iterator[None]:
     """Turn the first signal into an exception, and hold later ones off while files are put back."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

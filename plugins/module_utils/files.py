@@ -47,11 +47,12 @@ class Entry:
     target: str = ""
     validate: str = ""
     force: bool = True
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """An entry whose path is not as wanted."""
+    """An entry, what is at its path, and what is to be there."""
 
     entry: Entry
     before: Node
@@ -94,6 +95,9 @@ def parse_entry(raw: Mapping[str, Any]) -> Entry:
     if validate:
         check_command(validate, f"validate of {path!r}", placeholder=True)
     force = raw.get("force")
+    part = raw.get("part") or ""
+    if part and state == DIRECTORY:
+        raise _refuse(path, "a directory belongs to no part; parts have files and links")
     return Entry(
         path=path,
         state=state,
@@ -105,7 +109,15 @@ def parse_entry(raw: Mapping[str, Any]) -> Entry:
         target=target,
         validate=validate,
         force=True if force is None else bool(force),
+        part=part,
     )
+
+
+def refuse_parts(entries: Iterable[Entry]) -> None:
+    """Refuse parts where nothing can tell which of them is to blame."""
+    for entry in entries:
+        if entry.part:
+            raise _refuse(entry.path, f"it belongs to part {entry.part!r}; parts need stage_dir")
 
 
 def _parse_path(path: Any) -> str:
@@ -154,7 +166,12 @@ def _parse_mode(path: str, value: Any, default: int) -> int:
 
 
 def plan(entries: Iterable[Entry], check: bool = False) -> list[Change]:
-    """Compare every entry with the host and return those that differ, in order. Changes nothing.
+    """Compare every entry with the host and return those that differ, in order. See :func:`compare`."""
+    return [change for change in compare(entries, check) if change.differences]
+
+
+def compare(entries: Iterable[Entry], check: bool = False) -> list[Change]:
+    """Every entry beside what is on the host, in order. Changes nothing.
 
     With ``check`` a user, group or parent directory that does not exist (yet) is accepted, because an earlier task that
     check mode did not really run may make it. Raises RingstandError for whatever could not be applied.
@@ -175,9 +192,7 @@ def plan(entries: Iterable[Entry], check: bool = False) -> list[Change]:
         _check_parent(entry, real, virtual, check)
         after = _wanted(entry, real, before, virtual, check)
         virtual[real] = after.kind
-        change = Change(entry, before, after)
-        if change.differences:
-            changes.append(change)
+        changes.append(Change(entry, before, after))
     return changes
 
 

@@ -71,18 +71,31 @@ options:
         description: With V(false) whatever is there already stays as it is, and only something missing is made.
         type: bool
         default: true
+      part:
+        description:
+          - Files and links of the same part stand or fall together. Needs O(stage_dir).
+          - When O(validate) refuses the whole, the parts that are to blame keep what is on the host, or are left out
+            when that is refused as well; all others go ahead. See RV(refused).
+        type: str
   validate:
     description: Commands to run when at least one path changed and all are in place, such as C(nginx -t). When one
-      fails, all paths are put back. They are not run by a shell, and not in check mode.
+      fails, all paths are put back. They are not run by a shell, and in check mode only with O(stage_dir).
     type: list
     elements: str
     default: []
+  stage_dir:
+    description:
+      - Directory of which the commands of O(validate) see a view as it is to be, in a mount namespace of their own,
+        before anything in it is changed. What is outside of it is changed before. Where the host does not allow
+        mounts, everything is tried in place and put back.
+      - With it check mode runs the commands too, unless O(predicted_paths) says that something is not there yet.
+    type: path
   units:
     default: []
 attributes:
   check_mode:
-    description: Reports exactly what would change. A user, group or directory that does not exist yet is accepted,
-      since an earlier task may make it.
+    description: Reports exactly what would change, and with O(stage_dir) what would be refused. A user, group or
+      directory that does not exist yet is accepted, since an earlier task may make it.
     support: full
   diff_mode:
     description: Shows contents and attributes. Contents of secret files, of files that only their owner may read, and
@@ -129,6 +142,28 @@ changed_paths:
   type: list
   elements: str
   sample: [/etc/nginx/sites-enabled/shop.conf]
+refused:
+  description: The parts that were not changed because the validation refused them.
+  returned: success and O(stage_dir) is set
+  type: list
+  elements: dict
+  contains:
+    part:
+      description: Name of the part.
+      type: str
+      sample: shop
+    reason:
+      description: What the validation said.
+      type: str
+      sample: 'nginx: [emerg] unknown directive "proxy_pas" in /etc/nginx/ringstand/sites/shop.conf:12'
+    line:
+      description: The refused file's line that this names; empty when it names none.
+      type: str
+      sample: proxy_pas http://shop;
+    kept:
+      description: Whether the part's last good version stays in place. Otherwise nothing of it is there.
+      type: bool
+      sample: true
 units:
   description: What was done to the units, as M(ringstand.flask.units) returns it.
   returned: when O(units) has any
@@ -148,12 +183,15 @@ stderr:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     commands,
     file_diff,
     file_transaction,
     files,
+    part_transaction,
     unit_options,
     units,
 )
@@ -171,6 +209,7 @@ FILE_OPTIONS = {
     "target": {"type": "str"},
     "validate": {"type": "str"},
     "force": {"type": "bool", "default": True},
+    "part": {"type": "str"},
 }
 
 
@@ -185,12 +224,31 @@ class UnrecordedModule(AnsibleModule):
         self.log("Invoked")
 
 
+def write(module: AnsibleModule, entries: list[files.Entry]) -> part_transaction.Applied:
+    """Bring the host to the entries, or say in check mode what that would change."""
+    validate, tree = module.params["validate"], module.params["stage_dir"]
+    if not module.check_mode:
+        if tree:
+            return part_transaction.apply(entries, validate, tree)
+        return part_transaction.Applied(file_transaction.apply(entries, validate))
+    changes = files.plan(entries, check=True)
+    own = [change.entry.validate for change in changes if change.entry.validate]
+    foreseen = None
+    if tree and not module.params["predicted_paths"]:  # else the commands may need what an earlier task would have made
+        foreseen = part_transaction.foresee(entries, validate, tree)
+    commands_left = own if foreseen or not changes else [*validate, *own]
+    if commands_left:
+        module.warn(f"What these would say cannot be foreseen: {'; '.join(commands_left)}")
+    return foreseen or part_transaction.Applied(changes)
+
+
 def main() -> None:
     """Run the module."""
     module = UnrecordedModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True, "options": FILE_OPTIONS},
             "validate": {"type": "list", "elements": "str", "default": []},
+            "stage_dir": {"type": "path"},
             "units": {**unit_options.UNITS, "default": []},
             **unit_options.OPTIONS,
         },
@@ -200,19 +258,20 @@ def main() -> None:
         entries = [files.parse_entry(raw) for raw in module.params["files"]]
         for command in module.params["validate"]:
             commands.check_command(command, "validate", placeholder=False)
+        if not module.params["stage_dir"]:
+            files.refuse_parts(entries)
         for raw in module.params["units"]:
             units.parse_wanted(raw)
-        if module.check_mode:
-            changes = files.plan(entries, check=True)
-            commands_left = [*(module.params["validate"] if changes else ()), *(one.entry.validate for one in changes)]
-            if any(commands_left):
-                module.warn(f"What these would say cannot be foreseen: {'; '.join(filter(None, commands_left))}")
-        else:
-            changes = file_transaction.apply(entries, module.params["validate"])
+        applied = write(module, entries)
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
+    changes = applied.changes
     paths = [change.entry.path for change in changes]
-    result = {"changed": bool(changes), "changed_paths": paths}
+    result: dict[str, Any] = {"changed": bool(changes), "changed_paths": paths}
+    if module.params["stage_dir"]:
+        result["refused"] = [one.as_dict() for one in applied.refused]
+        for one in applied.refused:
+            module.warn(str(one))
     diff = [part for change in changes for part in file_diff.describe(change)] if module._diff else []
     if module.params["units"]:
         try:

@@ -17,15 +17,33 @@ from .roles import check_values, site_variables
 from .variables import check_variable_names
 
 SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
-# What site.yml derives from flask_apps; a role's user writes these, a site's user does not.
-DERIVED_VARIABLES = frozenset(
-    {"cli_install_enabled", "backup_databases", "backup_paths", "certbot_certificates"}
-    | {"gunicorn_apps", "gunicorn_probe_port", "nginx_sites"}
-    | {"host_apps", "host_facts_read", "host_package_files", "host_packages"}
-    | {"certbot_removed_certificates", "gunicorn_in_parts_enabled", "gunicorn_removed_apps", "nginx_removed_sites"}
-    | {"redis_removed_instances"}
-    | {"postgresql_databases", "postgresql_managed_settings", "postgresql_roles", "redis_instances"}
-)
+# What site.yml derives from flask_apps, and what a site's user writes instead; a role's user writes these.
+_APPS = "Describe the apps in flask_apps instead"
+_ABSENT = "Name each in flask_apps with 'state: absent' instead, as in {old: {state: absent}}"
+_NOTHING = "Remove it: site.yml needs it as it is"
+DERIVED_VARIABLES = {
+    "backup_databases": _APPS,
+    "backup_paths": "Set backup_host_paths, or flask_apps.<app>.backup, instead",
+    "certbot_certificates": "Set flask_apps.<app>.domains and .tls instead",
+    "certbot_removed_certificates": _ABSENT,
+    "cli_install_enabled": _NOTHING,
+    "gunicorn_apps": _APPS,
+    "gunicorn_in_parts_enabled": _NOTHING,
+    "gunicorn_probe_port": _NOTHING,
+    "gunicorn_removed_apps": _ABSENT,
+    "host_apps": _NOTHING,
+    "host_facts_read": _NOTHING,
+    "host_package_files": _NOTHING,
+    "host_packages": "Set host_base_packages, or flask_apps.<app>.apt_packages, instead",
+    "nginx_in_parts_enabled": _NOTHING,
+    "nginx_removed_sites": _ABSENT,
+    "nginx_sites": _APPS,
+    "postgresql_databases": "Set flask_apps.<app>.database instead",
+    "postgresql_managed_settings": "Set postgresql_settings instead",
+    "postgresql_roles": "Set flask_apps.<app>.database instead",
+    "redis_instances": "Set flask_apps.<app>.redis instead",
+    "redis_removed_instances": _ABSENT,
+}
 ARCHIVE_SETTINGS = {
     "archive_command": "Remove it",
     "archive_library": "Remove it",

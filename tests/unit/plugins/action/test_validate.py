@@ -112,14 +112,18 @@ def test_no_value_that_may_be_secret_is_shown(tmp_path: Path) -> None:
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_an_inventory_value_that_the_playbook_overrides(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["inventory", "command line"])
+def test_a_value_that_the_playbook_derives(tmp_path: Path, place: str) -> None:
     inventory = tmp_path / "inventory.yml"
-    inventory.write_text("all: {hosts: {192.0.2.1: {nginx_sites: [], postgresql_settings: {}}}}")
-    done = play(tmp_path, GOOD_APP + "    nginx_sites: [derived]\n", "", "", "-i", inventory)
-    assert done.returncode == 0, done.stdout
-    warnings = [line for line in done.stderr.splitlines() if "derives" in line]
-    assert len(warnings) == 1 and "nginx_sites" in warnings[0], done.stderr
-    assert "derives" not in play(tmp_path, GOOD_APP, "", "", "-i", inventory).stderr
+    inventory.write_text("all: {hosts: {192.0.2.1: {nginx_removed_sites: [old], postgresql_settings: {}}}}")
+    given = ["-i", inventory] if place == "inventory" else ["-e", "nginx_removed_sites=old"]
+    done = play(tmp_path, GOOD_APP + "    nginx_removed_sites: [derived]\n", "", "", *given)
+    assert done.returncode == 2, done.stdout
+    assert "1 problem" in done.stdout
+    assert "- nginx_removed_sites: this playbook derives it from flask_apps, so that it cannot be set. " in done.stdout
+    assert "{old: {state: absent}}" in done.stdout
+    alone = play(tmp_path, GOOD_APP, "", "", *given)
+    assert "derives" not in alone.stdout
 
 
 def test_two_apps_of_the_same_name(tmp_path: Path) -> None:

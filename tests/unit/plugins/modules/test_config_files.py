@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.ringstand.flask.plugins.module_utils import file_transaction
+from ansible_collections.ringstand.flask.plugins.module_utils import file_stage, file_transaction
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.modules import config_files
 from module_result import result_of
@@ -135,3 +135,35 @@ def test_a_unit_that_cannot_be_is_refused_before_any_file(run: Any, tmp_path: Pa
     result = run([{"path": f"{tmp_path}/a", "content": "x"}], units=[{"name": "a b"}])
     assert "that is not a unit name" in result["msg"]
     assert not (tmp_path / "a").exists()
+
+
+def test_what_is_refused_of_parts_is_told(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warnings.append(text))
+    monkeypatch.setattr(file_stage, "STAGES_DIR", str(tmp_path.parent))
+    entries = [{"path": f"{tmp_path}/{name}", "content": name, "part": name} for name in ("good", "bad")]
+    options: dict[str, Any] = {"stage_dir": str(tmp_path), "validate": [f"sh -c '! test -e {tmp_path}/bad'"]}
+    done = run(entries, **options)
+    assert done["changed_paths"] == [f"{tmp_path}/good"]
+    assert [(one["part"], one["kept"]) for one in done["refused"]] == [("bad", False)]
+    assert str(warnings).startswith("['bad is left out: ")
+    assert run(entries[:1], **options)["refused"] == []
+
+
+def test_parts_need_a_stage(run: Any, tmp_path: Path) -> None:
+    result = run([{"path": f"{tmp_path}/a", "content": "", "part": "a"}])
+    assert "it belongs to part 'a'; parts need stage_dir" in result["msg"]
+    made = run([{"path": f"{tmp_path}/a", "state": "directory", "part": "a"}], stage_dir=str(tmp_path))
+    assert "a directory belongs to no part" in made["msg"]
+
+
+def test_what_is_not_there_yet_is_not_judged_in_check_mode(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warnings.append(text))
+    entries = [{"path": f"{tmp_path}/a", "content": "", "part": "a"}]
+    options: dict[str, Any] = {"stage_dir": str(tmp_path), "validate": ["false"], "_ansible_check_mode": True}
+    foreseen = run(entries, predicted_paths=["/etc/certificate"], **options)
+    assert (foreseen["changed_paths"], foreseen["refused"]) == ([f"{tmp_path}/a"], [])
+    assert warnings == ["What these would say cannot be foreseen: false"]
