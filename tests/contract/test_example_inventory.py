@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ INTERNAL = re.compile(r"[a-z]+_(packages|package_files|install_enabled)")
 OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
 
 
+@functools.cache
 def text() -> str:
     return (EXAMPLE / "group_vars/all.yml").read_text(encoding="utf-8")
 

@@ -6,22 +6,7 @@ import json
 
 from conftest import NAME
 from load import visitors
-
-BAD_REVISION = '''
-"""A migration that fails half way."""
-
-from alembic import op
-
-revision = "0badc0de0bad"
-down_revision = "{head}"
-branch_labels = None
-depends_on = None
-
-
-def upgrade():
-    op.execute("CREATE TABLE half (id integer)")
-    op.execute("SELECT 1 / 0")
-'''
+from shop_revisions import BAD_REVISION
 
 GOOD_REVISION = '''
 """A column that the code of before does not know."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from remote import Remote
+from shop_revisions import BAD_REVISION
 from steady_load import EXPECTED
 from steps import BenchError, Place
 
@@ -36,21 +37,6 @@ def name_the_release(response: Response) -> Response:
     response.headers["X-Release"] = current_app.config["RELEASE_ID"]
     return response
 '''
-MIGRATION = '''
-"""It fails half way."""
-
-from alembic import op
-
-revision = "0badc0de0bad"
-down_revision = "e93a6b15d7f8"
-branch_labels = None
-depends_on = None
-
-
-def upgrade():
-    op.execute("CREATE TABLE half (id integer)")
-    op.execute("SELECT 1 / 0")
-'''
 DEATH = '''
 
 import os, signal, threading
@@ -63,7 +49,8 @@ BROKEN = {
                    "    raise RuntimeError\n", "500"),
     "health hangs": ("shop/health.py", "\n\n@blueprint.before_request\ndef slow() -> None:\n"
                      "    import time\n    time.sleep(120)\n", "Failed to pass the health gate"),
-    "migration fails": ("migrations/versions/0badc0de0bad_half.py", MIGRATION, "division by zero"),
+    "migration fails": ("migrations/versions/0badc0de0bad_half.py", BAD_REVISION.format(head="e93a6b15d7f8"),
+                        "division by zero"),
     # The workers load the app about a second after the start; three seconds of observation follow its gate.
     "dies after its gate": ("shop/health.py", DEATH.format(seconds=6), "Failed the probation"),
 }

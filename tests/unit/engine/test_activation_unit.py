@@ -9,15 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import activation_unit, early_build
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
-
-
-class Settings(AppSettings):
-    root = "/"
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(self.name, self.root)
+from settings_below import Settings  # type: ignore[import-not-found]
 
 
 @pytest.fixture

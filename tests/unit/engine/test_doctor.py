@@ -22,8 +22,8 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.doctor_findings import Finding
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
 from ansible_collections.ringstand.flask.plugins.module_utils.ledger import append_line, utc
+from settings_below import Settings  # type: ignore[import-not-found]
 
 
 def whats(findings: Any) -> list[str]:
@@ -148,16 +148,8 @@ def test_processes(changes: dict[str, Any], expected: list[str]) -> None:
     assert whats(doctor_processes.judge("shop", "r2", [{**WORKER, **changes}])) == expected
 
 
-class Settings(AppSettings):
-    root = "/"
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(self.name, self.root)
-
-
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppSettings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(Settings, "root", str(tmp_path))
     monkeypatch.setattr(doctor_activation, "holder", lambda _layout: "")
     made = Settings(name="shop", wsgi="shop:app", health={})
@@ -168,7 +160,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppSettings:
 START = {"event": "start", "kind": "deploy", "by": "ann", "at": "2026-11-21T09:00:00Z"}
 
 
-def test_a_last_activation_that_went_well(settings: AppSettings) -> None:
+def test_a_last_activation_that_went_well(settings: Settings) -> None:
     assert whats(doctor_activation.check(settings)) == []
     append_line(settings.layout.progress, START)
     append_line(settings.layout.progress, {"event": "result", "result": "ok"})
@@ -177,14 +169,14 @@ def test_a_last_activation_that_went_well(settings: AppSettings) -> None:
     assert whats(doctor_activation.check(settings)) == []
 
 
-def test_a_last_activation_that_failed(settings: AppSettings) -> None:
+def test_a_last_activation_that_failed(settings: Settings) -> None:
     entry = {"kind": "deploy", "version": "v2", "result": "failed", "reason": "no postgresql://u:secret@h/db"}
     append_line(settings.layout.ledger, entry)
     found = whats(doctor_activation.check(settings))
     assert found == ["the last deploy (v2) failed: no postgresql://u:***@h/db"]
 
 
-def test_a_last_activation_that_was_killed(settings: AppSettings) -> None:
+def test_a_last_activation_that_was_killed(settings: Settings) -> None:
     append_line(settings.layout.progress, START)
     found = whats(doctor_activation.check(settings))
     assert found == ["the deploy of 2026-11-21T09:00:00Z by ann was ended from outside"]
@@ -194,7 +186,7 @@ def test_a_last_activation_that_was_killed(settings: AppSettings) -> None:
     ("seconds", "step", "told"), [(60, "gate", False), (1200, "gate", True), (1200, "migrate", False)]
 )
 def test_an_activation_that_takes_long(
-    settings: AppSettings, monkeypatch: pytest.MonkeyPatch, seconds: int, step: str, told: bool
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, step: str, told: bool
 ) -> None:
     monkeypatch.setattr(doctor_activation, "holder", lambda _layout: "deploy by ann")
     append_line(settings.layout.progress, {**START, "at": utc(time.time() - seconds)})

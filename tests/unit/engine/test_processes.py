@@ -28,23 +28,14 @@ from ansible_collections.ringstand.flask.plugins.module_utils.gunicorn_items imp
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
 from ansible_collections.ringstand.flask.plugins.module_utils.program_processes import scaled
 from ansible_collections.ringstand.flask.plugins.module_utils.units import Unit
+from settings_below import Settings  # type: ignore[import-not-found]
 
 ONE, TWO = "20261121T120000Z-1111111", "20261121T130000Z-2222222"
 
 
-class Settings(AppSettings):
-    """An app below another root."""
-
-    root = "/"
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(self.name, self.root)
-
-
 @pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    Settings.root = str(tmp_path)
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(Settings, "root", str(tmp_path))
     settings = Settings("shop", {"probation_seconds": 0}, wsgi="shop:app")
     layout = settings.layout
     for directory in (layout.units_dir, layout.state_dir, *(layout.release_dir(name) for name in (ONE, TWO))):

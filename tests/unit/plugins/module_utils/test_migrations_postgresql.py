@@ -169,8 +169,8 @@ def test_who_blocks_is_named_when_locks_are_waited_for_without_limit(app: App, s
     app.add_revision("d4", "c3", "op.execute('ALTER TABLE customers ADD COLUMN age integer')")
     with psycopg.connect(host=server, user="shop", dbname="shop", application_name="report") as blocker:
         blocker.execute("SELECT count(*) FROM customers")
-        with pytest.raises(MigrationError, match=r"not granted within 15 s \(timeout_seconds\), tried 1 times.*report"):
-            app.migrate(lock_timeout_seconds=0, timeout_seconds=15, lock_retries=3)
+        with pytest.raises(MigrationError, match=r"not granted within 8 s \(timeout_seconds\), tried 1 times.*report"):
+            app.migrate(lock_timeout_seconds=0, timeout_seconds=8, lock_retries=3)
 
 
 def test_a_lock_that_is_released_in_time_costs_a_retry_only(
