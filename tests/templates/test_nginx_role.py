@@ -204,6 +204,14 @@ def test_the_app_is_reached_by_its_socket_and_never_given_up_on() -> None:
     assert sent["X-Request-ID"] == "$request_id"
 
 
+def test_only_static_files_are_kept_open() -> None:
+    _plain, secure = shop(static=STATIC)
+    assert named(location(secure, "^~", "/static/"), "open_file_cache_valid") == [["5s"]]
+    files = render({**SITE, "static": STATIC})
+    places = [directive for directive in every_directive(files) if named(directive.block or [], "open_file_cache")]
+    assert [place.arguments for place in places] == [["^~", "/static/"]], "maintenance begins with a file"
+
+
 @pytest.mark.parametrize("url", ["/static/", "/static", "static"])
 @pytest.mark.parametrize("folder", ["/srv/shop/static", "/srv/shop/static/"])
 def test_a_static_directory_ends_where_its_location_ends(url: str, folder: str) -> None:
