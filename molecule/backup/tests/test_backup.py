@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from once import once_per_host
 
 SETTINGS = "/etc/ringstand/backup/settings.json"
 STATUS = "/var/lib/ringstand/backup/status.json"
@@ -49,10 +50,17 @@ def first_backup(host):
 
 @pytest.fixture(scope="module", autouse=True)
 def cron_waits(host):
-    """Its hourly run would hold the lock just when a test wants it; the last test starts cron again."""
+    """Its hourly run would hold the lock just when a test wants it; the last tests start cron again."""
+    assert host.service("cron").is_running
     host.check_output("systemctl stop cron")
     yield
     host.check_output("systemctl start cron")
+
+
+@pytest.fixture(scope="module")
+def once(host):
+    """What a restart of the host changes nothing of."""
+    once_per_host(host, "backup")
 
 
 def test_the_first_backup_is_complete_and_verified(host):
@@ -132,7 +140,7 @@ def test_the_line_of_cron_runs_as_cron_runs_it(host):
     wait_until(lambda: "archive" in host.check_output("journalctl -q --no-pager -t ringstand-backup"), 10, "its output")
 
 
-def test_another_one_at_the_same_time_is_refused_by_name(host):
+def test_another_one_at_the_same_time_is_refused_by_name(once, host):
     host.check_output("systemd-run --quiet --collect --unit=backup-one ringstand backup")
     wait_until(lambda: host.run("flock -n /run/lock/ringstand-backup.lock true").rc == 1, 20, "the first one's lock")
     second = host.run("ringstand backup")
@@ -144,7 +152,7 @@ def test_another_one_at_the_same_time_is_refused_by_name(host):
     assert backups(host)["cluster"][-1]["kind"] == "diff"
 
 
-def test_a_part_that_fails_is_reported_and_hides_no_other(host):
+def test_a_part_that_fails_is_reported_and_hides_no_other(once, host):
     settings = host.file(SETTINGS).content_string
     changed = {**json.loads(settings), "databases": ["missing", "shop"]}
     before = status(host)["parts"]
@@ -169,7 +177,7 @@ def test_a_part_that_fails_is_reported_and_hides_no_other(host):
     assert host.run("ringstand backups").rc == 0
 
 
-def test_a_disk_that_is_too_full_is_said_before_it_is_filled(host):
+def test_a_disk_that_is_too_full_is_said_before_it_is_filled(once, host):
     host.check_output("mkdir -p /srv/small && (mountpoint -q /srv/small || mount -t tmpfs -o size=64m none /srv/small)")
     settings = host.file(SETTINGS).content_string
     host.check_output("printf %%s %s > %s", json.dumps({**json.loads(settings), "dir": "/srv/small"}), SETTINGS)
@@ -183,7 +191,13 @@ def test_a_disk_that_is_too_full_is_said_before_it_is_filled(host):
     host.check_output("ringstand backup")
 
 
-def test_cron_itself_runs_it(host):
+def test_cron_takes_the_file(host):
+    host.check_output("systemctl start cron")
+    said = host.run("journalctl -q --no-pager -b -u cron").stdout
+    assert said and "ERROR" not in said and "WRONG" not in said
+
+
+def test_cron_itself_runs_it(once, host):
     """The same command in the same file format, but every minute. Last, because its lock would refuse the others."""
     command = cron_line(host).split(None, 5)[5].replace("-t ringstand-backup", "-t ringstand-every-minute")
     head = [line for line in host.file(CRON).content_string.splitlines() if "=" in line.split(" ")[0]]

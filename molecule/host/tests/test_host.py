@@ -7,8 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from once import once_per_host
 
 FOREIGN = 9999
+
+
+@pytest.fixture(scope="module")
+def once(host):
+    """What a restart of the host changes nothing of."""
+    once_per_host(host, "role")
 
 
 def name_of(host):
@@ -95,18 +102,21 @@ def test_journal_is_limited_and_kept(host):
     assert "max 200" in host.check_output("journalctl --unit=systemd-journald --output=cat | grep 'System Journal'")
 
 
-def test_only_security_updates_and_no_databases_at_night(host):
+def test_updates_are_looked_for(host):
     for timer in ("apt-daily.timer", "apt-daily-upgrade.timer"):
         assert host.service(timer).is_enabled
         assert host.service(timer).is_running
+    configuration = host.check_output("apt-config dump APT::Periodic")
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in configuration
+    assert 'APT::Periodic::Update-Package-Lists "1";' in configuration
+
+
+def test_only_security_updates_and_no_databases_at_night(once, host):
     said = host.run("env LC_ALL=C.UTF-8 unattended-upgrade --dry-run --debug").stdout
     origins = next(line for line in said.splitlines() if line.startswith("Allowed origins are:"))
     assert "-security,label=Debian-Security" in origins
     assert "label=Debian," not in origins
     assert "Initial blacklist: postgresql redis" in said
-    configuration = host.check_output("apt-config dump APT::Periodic")
-    assert 'APT::Periodic::Unattended-Upgrade "1";' in configuration
-    assert 'APT::Periodic::Update-Package-Lists "1";' in configuration
 
 
 def test_needrestart_keeps_databases_and_apps(host):
@@ -138,7 +148,7 @@ def facts(host):
     return host.ansible("ringstand.flask.host_facts", check=False, become=True)["ansible_facts"]["ringstand"]
 
 
-def test_a_list_that_locks_out_is_refused_before_the_first_change(host, tmp_path):
+def test_a_list_that_locks_out_is_refused_before_the_first_change(once, host, tmp_path):
     before = host.check_output("ufw status")
     play = [
         {
@@ -169,7 +179,7 @@ def test_a_list_that_locks_out_is_refused_before_the_first_change(host, tmp_path
     assert host.check_output("ufw status") == before
 
 
-def test_facts_tell_whether_the_firewall_works(host):
+def test_facts_tell_whether_the_firewall_works(once, host):
     before = facts(host)
     assert before["ssh_ports"] == ([22, 2222] if name_of(host) == "host-13" else [22])
     assert (before["firewall"]["enabled"], before["firewall"]["active"]) == (True, True)

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from once import once_per_host
 
 MODULE_UTILS = Path(__file__).parents[3] / "plugins" / "module_utils"
 PROGRAM = """
@@ -69,6 +70,7 @@ def write(host, path, content):
 
 @pytest.fixture(scope="module")
 def made(host):
+    once_per_host(host, "units")
     for name, content in FILES.items():
         write(host, f"/etc/systemd/system/{name}", content)
     write(host, "/etc/units-test/master", MASTER)
