@@ -1,6 +1,7 @@
 """An app that behaves as the file ``behaviour`` beside it says."""
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ def create_app():
     def health():
         if behaviour == "hangs":
             time.sleep(60)
+        if behaviour == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)  # as by the kernel, when memory is short
         return ({"status": "ok"}, 500 if behaviour == "unhealthy" else 200)
 
     @app.route("/echo", methods=["GET", "POST"])
@@ -44,5 +47,20 @@ def create_app():
     def slow(seconds):
         time.sleep(seconds)
         return {"release": os.environ["RELEASE_ID"]}
+
+    @app.get("/wait/<int:milliseconds>")
+    def wait(milliseconds):
+        time.sleep(milliseconds / 1000)
+        return {"release": os.environ["RELEASE_ID"]}
+
+    @app.get("/socket", websocket=True)
+    def socket():
+        """As much of a WebSocket as a switch can disturb: an upgraded connection that answers line by line."""
+        stream = request.environ["gunicorn.socket"]
+        stream.setblocking(True)
+        stream.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        while stream.recv(100):
+            stream.sendall(os.environ["RELEASE_ID"].encode() + b"\n")
+        return ""
 
     return app

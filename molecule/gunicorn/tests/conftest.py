@@ -16,6 +16,7 @@ import pytest
 
 APP = Path(__file__).parents[1] / "app"
 LOAD = Path(__file__).with_name("load.py")
+PROGRESS = "/var/lib/ringstand/crucible/activation.jsonl"
 
 
 def archive(behaviour: str, **others: str) -> bytes:
@@ -59,6 +60,12 @@ class Crucible:
 
     def slot(self) -> str:
         return self.host.check_output("basename $(readlink /srv/crucible/live)")
+
+    def phase(self) -> str:
+        """The step that the last activation has begun last."""
+        lines = self.host.run(f"cat {PROGRESS}").stdout.splitlines()
+        names = [json.loads(line).get("phase") for line in lines]
+        return next((name for name in reversed(names) if name), "")
 
     def get(self, path: str) -> str:
         return self.host.check_output("curl -sS --fail --unix-socket /run/crucible/live.sock http://localhost%s", path)

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import PROGRESS
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
-PROGRESS = "/var/lib/ringstand/crucible/activation.jsonl"
 DONE = "/root/switches-tested"
 
 
@@ -35,12 +35,6 @@ def killed(crucible, step) -> bool:
     return done.rc == 0
 
 
-def phase(crucible) -> str:
-    lines = crucible.host.run(f"cat {PROGRESS}").stdout.splitlines()
-    names = [json.loads(line).get("phase") for line in lines]
-    return next((name for name in reversed(names) if name), "")
-
-
 def test_deploy_restart_and_rollback_lose_no_request(crucible):
     before = crucible.live()
     with crucible.load() as load:
@@ -61,6 +55,7 @@ def test_deploy_restart_and_rollback_lose_no_request(crucible):
         ("unhealthy", "status 500"),
         ("hangs", "Failed to pass the health gate"),
         ("dies soon", "the app died and was restarted"),
+        ("is killed", "Failed to pass the health gate"),
     ],
 )
 def test_a_broken_release_never_serves(crucible, behaviour, words):
@@ -114,7 +109,7 @@ def test_killed_at_a_step_the_next_run_converges(crucible, step):
 
 def test_a_second_deploy_is_refused_and_told_who_is_at_work(crucible):
     crucible.host.check_output(f"systemd-run --quiet --collect --unit=first {crucible.deploy_command('good')} --by ann")
-    crucible.wait_for(lambda: phase(crucible) == "observe" and not no_activation(crucible))
+    crucible.wait_for(lambda: crucible.phase() == "observe" and not no_activation(crucible))
     refused = crucible.deploy()
     assert refused["result"] == "failed"
     assert "another activation is under way: deploy by ann since" in refused["reason"]

@@ -1,0 +1,69 @@
+"""Deploys while visits are under way that last longer than they do, and while a queue is deep."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+VISITS = Path(__file__).with_name("long_visits.py")
+DONE = "/root/pressure-tested"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def once_per_host(host):
+    if host.file(DONE).exists:
+        pytest.skip("has run on this host before its restart")
+    yield
+    host.check_output(f"touch {DONE}")
+
+
+@contextlib.contextmanager
+def visits(crucible, crowd=0):
+    """The visits of the script during the block; the result is filled in at its end."""
+    crucible.put(VISITS.read_bytes(), "/root/long_visits.py")
+    crucible.host.check_output("rm -f /root/stop /root/visits.json")
+    crucible.host.check_output(
+        "systemd-run --quiet --collect --unit=visits --property=StandardOutput=file:/root/visits.json "
+        f"--property=LimitNOFILE=8192 python3 /root/long_visits.py /run/crucible/live.sock /root/stop {crowd}"
+    )
+    found = {}
+    try:
+        yield found
+    finally:
+        crucible.host.run("touch /root/stop")
+        crucible.wait_for(lambda: not crucible.host.service("visits").is_running, 70)
+    found.update(json.loads(crucible.host.check_output("cat /root/visits.json")))
+
+
+def connections(crucible) -> int:
+    """How many there are with the live slot, waiting ones too."""
+    return int(crucible.host.check_output(f"ss -xH | grep -c /run/crucible/{crucible.slot()}.sock || true"))
+
+
+def test_what_is_under_way_ends_where_it_began(crucible):
+    before = crucible.live()
+    with visits(crucible) as found:
+        crucible.wait_for(lambda: connections(crucible) >= 3)
+        deployed = crucible.deploy()
+    assert deployed["result"] == "ok", deployed
+    assert crucible.live() == deployed["release"] != before
+    assert found["websocket"]["releases"] == [before]
+    assert found["websocket"]["lines"] > 20
+    assert found["slow_reader"] == {"releases": [before]}
+    # Its body came after the switch.
+    assert found["slow_body"] == {"releases": [before]}
+
+
+def test_a_deep_queue_is_answered_to_its_end(crucible):
+    before, crowd = crucible.live(), 200
+    started = json.loads(crucible.host.check_output(f"{crucible.deploy_command('good')} --no-wait"))
+    crucible.wait_for(lambda: crucible.phase() in ("gate", "observe"))
+    with visits(crucible, crowd) as found:
+        deployed = crucible.ringstand("follow", "crucible", "--token", started["token"])
+    assert deployed["result"] == "ok", deployed
+    # All of them came before the switch, and most were answered after it.
+    assert found["crowd"] == {"releases": {before: crowd}, "ended": found["crowd"]["ended"]}
+    assert found["crowd"]["ended"] > float(crucible.host.check_output("stat --format=%.Z /run/crucible/live.sock"))
