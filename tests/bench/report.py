@@ -12,11 +12,14 @@ SECOND = "second run, which changes nothing"
 SETTING = "one setting of nginx changed"
 ENVIRONMENT = "one value of the app's environment changed"
 DEPLOY = "deploy of changed code"
-STEPS = (BARE, FIRST, SECOND, SETTING, ENVIRONMENT, DEPLOY)
+ROLLBACK = "ringstand rollback, on the host"
+STEPS = (BARE, FIRST, SECOND, SETTING, ENVIRONMENT, DEPLOY, ROLLBACK)
 
 FIRST_RATIO_MOST = 1.5
 # A quarter of what a mix of well-known roles needs for the same second run (34 to 39 s).
 SECOND_SECONDS_MOST = 8.5
+# Without the app's own start and without the seconds in which it is only watched.
+TO_SWITCH_SECONDS_MOST = {DEPLOY: 5.0, ROLLBACK: 1.0}
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Sample:
     host_cpu_seconds: float
     calls: int
     load: float
+    to_switch_seconds: float | None = None
 
 
 @dataclass
@@ -65,7 +69,13 @@ def bars(samples: list[Sample]) -> list[Bar]:
     return [
         Bar("first run / bare shell install", FIRST_RATIO_MOST, median(first) if first else None),
         Bar("seconds of a second run", SECOND_SECONDS_MOST, median(second) if second else None),
+        *(Bar(f"seconds to the switch: {step}", most, median(found) if (found := to_switch(samples, step)) else None)
+          for step, most in TO_SWITCH_SECONDS_MOST.items()),
     ]
+
+
+def to_switch(samples: list[Sample], step: str) -> list[float]:
+    return [sample.to_switch_seconds for sample in of(samples, step) if sample.to_switch_seconds is not None]
 
 
 def summary(samples: list[Sample]) -> dict[str, Any]:
@@ -82,6 +92,7 @@ def summary(samples: list[Sample]) -> dict[str, Any]:
                 "host_cpu_seconds": median(sample.host_cpu_seconds for sample in found),
                 "calls": median(sample.calls for sample in found),
                 "paired_ratio": {"median": median(paired), "all": paired} if paired else None,
+                "to_switch_seconds": median(to_switch(samples, step)) if to_switch(samples, step) else None,
             }
     return {
         "steps": steps,

@@ -29,6 +29,9 @@ SHOP = CHECKOUT / "examples" / "shop"
 UV_REQUIREMENTS = CHECKOUT / "roles" / "gunicorn" / "files" / "uv-requirements.txt"
 NAME = "shop.example.com"
 LIMIT_SECONDS = 1200
+# Phases of an activation in which the app starts or is only watched, and those that come after the switch.
+WAITING = ("import test", "gate", "observe")
+AFTER_THE_SWITCH = ("probe", "probation", "processes", "drain", "prune")
 
 
 class BenchError(Exception):
@@ -91,7 +94,12 @@ class Bench:
             yield self._sample(report.ENVIRONMENT, pair, place, place.play, changed=2)  # the files, and the restart
             (place.source / "shop" / "static" / "release.txt").write_text("changed\n", encoding="utf-8")
             deploy = CHECKOUT / "playbooks" / "deploy.yml"
-            yield self._sample(report.DEPLOY, pair, place, place.play, deploy, "-e", "app=shop", changed=1)
+            sample = self._sample(report.DEPLOY, pair, place, place.play, deploy, "-e", "app=shop", changed=1)
+            sample.to_switch_seconds = to_switch(sample.seconds, place.last_activation()["phases"])
+            yield sample
+            sample = self._sample(report.ROLLBACK, pair, place, place.rollback)
+            sample.to_switch_seconds = to_switch(sample.seconds, place.last_activation()["phases"])
+            yield sample
 
     def _fresh(self, name: str) -> Place:
         return Place(name, self.distribution)
@@ -191,6 +199,16 @@ class Place:
         with bundled.open("rb") as stream:
             return timed([*self.ssh(), command], stdin=stream)
 
+    def rollback(self) -> Done:
+        """On the host, as somebody who is logged in there."""
+        began, ended = self.root("date +%s.%N; ringstand rollback shop >/dev/null; date +%s.%N").split()
+        return Done("", float(ended) - float(began), 0.0, 1)
+
+    def last_activation(self) -> dict[str, Any]:
+        """The newest line of the ledger."""
+        found: dict[str, Any] = json.loads(self.root("ringstand --json releases shop"))["ledger"][-1]
+        return found
+
     def root(self, command: str) -> str:
         done = subprocess.run([*self.ssh(), f"sudo sh -c {shlex.quote(command)}"], text=True, capture_output=True,
                               check=False)
@@ -213,6 +231,11 @@ class Place:
         system = self.root(". /etc/os-release; echo $PRETTY_NAME $(cat /etc/debian_version)").strip()
         uv = self.root("/opt/ringstand/uv/bin/uv --version").split()[1]
         return {"os": system, "uv": uv, **dict(line.split(" ", 1) for line in shown.splitlines())}
+
+
+def to_switch(seconds: float, phases: dict[str, float]) -> float:
+    """What of an activation's ``seconds`` came before its switch and was neither the app's start nor watching it."""
+    return round(seconds - sum(phases.get(name, 0) for name in (*WAITING, *AFTER_THE_SWITCH)), 2)
 
 
 def timed(command: list[str], **options: Any) -> Done:

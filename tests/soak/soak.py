@@ -99,9 +99,8 @@ def switch(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each deploy, once the load has ended."""
     with Place(soak.name, soak.distribution) as place:
         switch_trials.prepare(place)
-        remote = Remote(soak.name)
-        soak.facts["versions"] = remote.versions()
-        measured, cases = switch_trials.run(place, remote, soak.count, soak.chance, say)
+        soak.facts["versions"] = Remote(soak.name).versions()
+        measured, cases = switch_trials.run(place, soak.count, soak.chance, say)
         soak.facts["measured"] = measured
         yield from cases
 

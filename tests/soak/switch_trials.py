@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from remote import Remote
 from shop_revisions import BAD_REVISION
 from steady_load import EXPECTED
-from steps import BenchError, Place
+from steps import BenchError, Place, to_switch
 
 CONNECTIONS = 40
 SHARE = 0.3
@@ -146,7 +145,7 @@ def plan(count: int, chance: random.Random) -> list[str]:
     return ["good", *kinds]
 
 
-def deploy(place: Place, remote: Remote, number: int, kind: str) -> Trial:
+def deploy(place: Place, number: int, kind: str) -> Trial:
     """Deploy a changed shop, broken in one way or in none."""
     (place.source / "shop" / "static" / "release.txt").write_text(f"{number}\n", encoding="utf-8")
     path, text, expected = BROKEN.get(kind, ("", "", ""))
@@ -165,13 +164,11 @@ def deploy(place: Place, remote: Remote, number: int, kind: str) -> Trial:
         elif before is not None:
             file.write_text(before, encoding="utf-8")
     ended = time.time()
-    entry = remote.json("ringstand --json releases shop")["ledger"][-1]
+    entry = place.last_activation()
     phases = entry["phases"]
-    waiting = sum(phases.get(name, 0) for name in ("import test", "gate", "observe"))
-    after = sum(phases.get(name, 0) for name in ("probe", "probation", "processes", "drain", "prune"))
     right = failed and expected in output if path else not failed
     return Trial(kind, began, ended, round(ended - began, 2), entry.get("release") or "", phases,
-                 round(ended - began - waiting - after, 2), right, "" if right else output[-1500:])
+                 to_switch(ended - began, phases), right, "" if right else output[-1500:])
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -218,7 +215,7 @@ def judge(trial: Trial, requests: list[Request]) -> dict[str, Any]:
     return case
 
 
-def run(place: Place, remote: Remote, count: int, chance: random.Random,
+def run(place: Place, count: int, chance: random.Random,
         say: Callable[[str], None]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One load during all deploys; returns what was measured of all, and the case of each."""
     most = saturation(place)
@@ -228,7 +225,7 @@ def run(place: Place, remote: Remote, count: int, chance: random.Random,
     with Load(place, rate) as load:
         time.sleep(10)
         for number, kind in enumerate(plan(count, chance)):
-            trial = deploy(place, remote, number, kind)
+            trial = deploy(place, number, kind)
             trials.append(trial)
             say(f"{number + 1} of {count}: {kind}, {trial.seconds} s {'' if trial.as_expected else trial.said}")
             time.sleep(PAUSE_SECONDS)
