@@ -8,8 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .apps import ACME, POSTGRESQL_SOCKET_DIR, REDIS_ADDRESS, REDIS_PURPOSES, App, absent, normalise, plain
+from .apps import (
+    ACME,
+    EDGE_KEYS,
+    POSTGRESQL_SOCKET_DIR,
+    REDIS_ADDRESS,
+    REDIS_PURPOSES,
+    App,
+    absent,
+    as_list,
+    normalise,
+    plain,
+)
 from .errors import RingstandError
+from .nginx_items import all_names
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
 WORKER_MB = 150
@@ -23,7 +35,7 @@ AUTO_WORKERS_MAX = 8
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"maintenance", "redis", "redis_password", "secret_key", "state", "tls"}
+    | {"maintenance", "redis", "redis_password", "secret_key", "state", "tls", *EDGE_KEYS}
 )
 
 
@@ -117,6 +129,8 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "client_max_body_size_mb": app["client_max_body_size_mb"],
             "timeout_seconds": app["timeout_seconds"],
             "maintenance": app["maintenance"],
+            "media": [{**media, "dir": f"/srv/{app['name']}/shared/{media['dir']}"} for media in as_list(app["media"])],
+            **{key: plain(app[key]) for key in EDGE_KEYS},
         }
         for app in normalise(apps, overrides).values()
     ]
@@ -139,7 +153,7 @@ def backup_paths(apps: Any, overrides: Any = None) -> list[App]:
 def certbot_certificates(apps: Any, overrides: Any = None) -> list[App]:
     """One certificate per app that takes it from an ACME directory, named like the app's site."""
     return [
-        {"name": app["name"], "domains": app["domains"]}
+        {"name": app["name"], "domains": all_names(app)}
         for app in normalise(apps, overrides).values()
         if app["tls"]["certificate"] == ACME
     ]

@@ -77,6 +77,16 @@ DEFAULTS: App = {
     "static": None,
     "tls": {"certificate": ACME},
     "maintenance": {},
+    "media": None,
+    "security": {},
+    "access": {},
+    "rate_limit": None,
+    "connection_limit": None,
+    "locations": [],
+    "redirects": [],
+    "trusted_proxies": {},
+    "error_pages": {},
+    "extra_configuration": "",
     "client_max_body_size_mb": 10,
     "keep_releases": 5,
     "switch": "auto",
@@ -92,6 +102,13 @@ DEFAULTS: App = {
     "package_index_url": "",
     "package_index_ca_path": "",
 }
+# A folder of the app's ``shared``.
+MEDIA_DEFAULTS: App = {"url": "/media/", "dir": "media", "internal": False}
+# How nginx serves an app: the same keys and values as those of a site of the nginx role.
+EDGE_KEYS = (
+    *("security", "access", "rate_limit", "connection_limit", "locations", "redirects", "trusted_proxies"),
+    *("error_pages", "extra_configuration"),
+)
 MAINTENANCE_DEFAULTS: App = {"allow": [], "page": "", "retry_after_seconds": 120}
 # Of threads only gthread makes use; gunicorn turns "sync" with threads silently into "gthread".
 GTHREAD_THREADS = 4
@@ -209,6 +226,8 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
     app["tls"] = {**DEFAULTS["tls"], **app["tls"]}
     app["maintenance"] = {**MAINTENANCE_DEFAULTS, **app["maintenance"]}
     app["maintenance"]["allow"] = as_list(app["maintenance"]["allow"])
+    if app["media"] is not None:
+        app["media"] = {**MEDIA_DEFAULTS, **app["media"]}
     app["health"] = {**HEALTH_DEFAULTS, "host": app["domains"][0], **app["health"]}
     app["health"]["status"] = as_list(app["health"]["status"])
     return app

@@ -17,6 +17,8 @@ from . import commands
 OWN_MARK = "ringstand"  # in the name of each file and folder that is ours
 TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{\w*\}|[^\s{};])+""", re.DOTALL)
 PUBLIC_PORTS = ("80", "443")
+LOADED_MODULE = re.compile(r"ngx_(\w+)_module\.so$")
+PASSWORD_SALT = re.compile(r"([^:]+):\$6\$([./0-9A-Za-z]{1,16})\$")
 
 
 @dataclass
@@ -55,7 +57,10 @@ def parse(text: str) -> list[Directive]:
                 stack.append(directive.block)
             words = []
         else:
-            words.append(word[1:-1] if word[0] in "\"'" else word)
+            is_quoted = word[0] in "\"'"
+            if is_quoted and (len(word) == 1 or word[-1] != word[0]):
+                raise ValueError(f"unexpected {word[0]}")
+            words.append(word[1:-1] if is_quoted else word)
     if words or len(stack) > 1:
         raise ValueError("unexpected end of file")
     return stack[0]
@@ -64,10 +69,12 @@ def parse(text: str) -> list[Directive]:
 def describe(root: str = "/etc/nginx") -> dict[str, Any]:
     """What the role has to know: the version, whether IPv6 sockets work, and what is there that is not ours.
 
-    ``directives`` are the names that others set for the whole server: those may not be set twice. ``servers`` are
-    the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our own sites with their
-    ``name`` and ``domains``.
+    ``openssl`` is the version of the library, ``modules`` those that are built in (``http_v3``) or loaded
+    (``http_brotli_filter``). ``directives`` are the names that others set for the whole server: those may not be set
+    twice. ``servers`` are the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our
+    own sites with their ``name`` and ``domains``. ``salts`` are those of the users' passwords, by file and name.
     """
+    build = describe_build()
     main = _read(os.path.join(root, "nginx.conf"))
     http = [inner for directive in main if directive.name == "http" for inner in directive.block or []]
     shared = [(os.path.join(root, "nginx.conf"), [*main, *http])]
@@ -75,9 +82,19 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
         paths = [path for path in sorted(glob.glob(os.path.join(root, pattern))) if OWN_MARK not in path]
         shared += [(path, _read(path)) for path in paths]
     names = {directive.name for _path, directives in shared for directive in directives}
+    loaded = {
+        match.group(1)
+        for path, directives in shared
+        for directive in directives
+        if directive.name == "load_module"
+        for match in [LOADED_MODULE.search(" ".join(directive.arguments))]
+        if match
+    }
     own = sorted(glob.glob(os.path.join(root, OWN_MARK, "sites", "*.conf")))
     return {
-        "version": version(),
+        "version": build["version"],
+        "openssl": build["openssl"],
+        "modules": sorted(loaded.union(build["modules"])),
         "ipv6": has_ipv6(),
         "directives": sorted(names),
         "servers": [
@@ -87,6 +104,7 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
             if directive.name == "server" and directive.block is not None
         ],
         "sites": [_site(path) for path in own],
+        "salts": read_salts(os.path.join(root, OWN_MARK, "users")),
     }
 
 
@@ -102,10 +120,30 @@ def conflicts(servers: Iterable[dict[str, Any]], domains: Iterable[str]) -> list
     return found
 
 
-def version() -> str | None:
-    """Such as ``1.26.3``, or None where no nginx is."""
-    match = re.search(r"nginx/(\d+(?:\.\d+)+)", commands.run(["nginx", "-v"]).stderr)
-    return match.group(1) if match else None
+def describe_build() -> dict[str, Any]:
+    """Versions of nginx and of the OpenSSL that it runs with (None where there is none), and the built-in modules."""
+    text = commands.run(["nginx", "-V"]).stderr
+    version = re.search(r"nginx/(\d+(?:\.\d+)+)", text)
+    openssl = re.search(r"running with OpenSSL (\d+(?:\.\d+)+)", text) or re.search(r"OpenSSL (\d+(?:\.\d+)+)", text)
+    return {
+        "version": version.group(1) if version else None,
+        "openssl": openssl.group(1) if openssl else None,
+        "modules": sorted(set(re.findall(r"--with-(\w+)_module(?=\s|$)", text))),
+    }
+
+
+def read_salts(directory: str) -> dict[str, dict[str, str]]:
+    """The salts in the files of users and passwords, so that an unchanged password keeps its hash. No secret."""
+    found = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*"))):
+        try:
+            with open(path, encoding="utf-8") as handle:
+                lines = handle.read().splitlines()
+        except (OSError, ValueError):
+            lines = []  # it is written anew
+        entries = (PASSWORD_SALT.match(line) for line in lines)
+        found[os.path.basename(path)] = {entry.group(1): entry.group(2) for entry in entries if entry}
+    return found
 
 
 def has_ipv6() -> bool:

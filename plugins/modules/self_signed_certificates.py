@@ -104,6 +104,15 @@ nginx:
       description: Its version; null when it is not installed.
       type: str
       sample: 1.26.3
+    openssl:
+      description: Version of the OpenSSL that it runs with; null when it is not installed.
+      type: str
+      sample: 3.5.4
+    modules:
+      description: Names of the modules that are built in or loaded.
+      type: list
+      elements: str
+      sample: [http_brotli_filter, http_gzip_static, http_realip, http_ssl, http_v2, http_v3]
     ipv6:
       description: Whether it can listen on C([::]).
       type: bool
@@ -128,6 +137,10 @@ nginx:
       type: list
       elements: dict
       sample: [{"name": "shop", "domains": ["shop.example.com"]}]
+    salts:
+      description: The salts of the passwords of our sites' users, by file and user.
+      type: dict
+      sample: {"shop": {"alice": "saltsaltsaltsalt"}}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -31,7 +31,7 @@ APART = {
     "backup_postgresql_version",
 }
 INTERNAL = re.compile(r"[a-z]+_(packages|package_files|install_enabled)")
-OPTION = re.compile(r"^(\s*)# ([a-z_]+: .*)$")
+OPTION = re.compile(r"^(\s*)# ([a-z0-9_]+: .*)$")
 
 
 @functools.cache

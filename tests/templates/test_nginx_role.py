@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -22,13 +24,27 @@ SHOP = "/etc/nginx/ringstand/sites/shop.conf"
 SERVER = "/etc/nginx/ringstand/server.conf"
 HEADERS = "/etc/nginx/ringstand/headers.conf"
 PROXY = "/etc/nginx/ringstand/proxy.conf"
+MAPS = "/etc/nginx/ringstand/maps.conf"
+UNKNOWN_NAMES = "/etc/nginx/ringstand/default.conf"
+TLS = "/etc/nginx/ringstand/tls.conf"
+MODULES = ["http_brotli_filter", "http_brotli_static", "http_gzip_static", "http_realip", "http_v2", "http_v3"]
 
 
 def render(
-    *sites: dict, version: Any = "1.26.3", ipv6: bool = True, directives: Any = (), **variables: Any
+    *sites: dict,
+    version: Any = "1.26.3",
+    openssl: Any = "3.5.4",
+    modules: Any = MODULES,
+    ipv6: bool = True,
+    directives: Any = (),
+    salts: Any = None,
+    **variables: Any,
 ) -> dict[str, dict]:
     """The files as the role's task has them, by path."""
-    facts = {"version": version, "ipv6": ipv6, "directives": list(directives), "servers": [], "sites": []}
+    facts = {
+        **{"version": version, "openssl": openssl, "modules": list(modules), "ipv6": ipv6, "salts": salts or {}},
+        **{"directives": list(directives), "servers": [], "sites": []},
+    }
     role = Role("nginx", nginx_sites=list(sites), __nginx_host={"nginx": facts}, **variables)
     sites_expression = "lookup('ansible.builtin.template', 'site_files.json.j2') | from_json"
     return {entry["path"]: entry for entry in role.value(f"__nginx_files + ({sites_expression})")}
@@ -48,26 +64,52 @@ def blocks(directives: list[Directive], name: str) -> list[list[Directive]]:
 
 def shop(**options: Any) -> tuple[list[Directive], list[Directive]]:
     """The site's server on port 80 and the one on port 443."""
-    item = {
-        **SITE,
-        **{
-            key: options.pop(key)
-            for key in list(options)
-            if not key.startswith("nginx_") and key not in ("version", "ipv6", "directives")
-        },
-    }
-    plain, secure = blocks(config(render(item, **options), SHOP), "server")
-    return plain, secure
+    facts = ("version", "openssl", "modules", "ipv6", "directives", "salts")
+    item = {**SITE, **{key: options.pop(key) for key in list(options) if not key.startswith(("nginx_", *facts))}}
+    servers = blocks(config(render(item, **options), SHOP), "server")
+    return servers[0], servers[-1]
 
 
 def location(server: list[Directive], *arguments: str) -> list[Directive]:
     return next(d.block or [] for d in server if d.name == "location" and d.arguments == list(arguments))
 
 
+FULL: dict[str, Any] = {
+    **SITE,
+    "static": STATIC,
+    "media": [
+        {"url": "/media/", "dir": "/srv/shop/shared/media"},
+        {"url": "/private/", "dir": "/srv/p", "internal": True},
+    ],
+    "security": {
+        "profile": "strict",
+        "content_security_policy": {"img-src": ["https://images.example.com"]},
+        "hsts": {"include_subdomains": True, "preload": True},
+        "headers": {"X-Robots-Tag": "noindex", "Cross-Origin-Opener-Policy": ""},
+    },
+    "access": {"deny": ["192.0.2.7"], "allow": ["192.0.2.0/24"], "users": {"alice": "correct horse battery"}},
+    "rate_limit": {"requests": 20},
+    "connection_limit": 10,
+    "locations": [
+        {"path": "/login", "rate_limit": {"requests": 7, "per": "minute", "burst": 5}},
+        {"path": "/upload/", "client_max_body_size_mb": 200, "timeout_seconds": 600, "connection_limit": 2},
+        {"path": "/events/", "buffering_enabled": False, "timeout_seconds": 3600},
+        {"path": "/hooks/", "access": {"users": {}, "allow": []}},
+        {"path": "/admin/", "access": {"users": {"bob": "correct horse battery"}}},
+    ],
+    "redirects": [
+        {"domains": ["shop.example.org", "www.shop.example.org"]},
+        {"domains": ["old.example.com"], "to": "https://shop.example.com/moved", "permanent": False},
+    ],
+    "trusted_proxies": {"addresses": ["198.51.100.0/24", "2001:db8::/32"]},
+    "error_pages": {"413": "<h1>Too large</h1>", 502: "<h1>Broken</h1>", "503": "<h1>Busy</h1>"},
+    "extra_configuration": "location = /robots.txt {\n    return 200;\n}",
+}
 VARIANTS: list[dict[str, Any]] = [
     {},
-    {"version": None},
-    {"version": "1.18.0"},
+    {"version": None, "openssl": None, "modules": []},
+    {"version": "1.18.0", "openssl": "3.0.2", "modules": ["http_gzip_static", "http_realip", "http_ssl", "http_v2"]},
+    {"nginx_tls_profile": "modern", "nginx_http3_enabled": False},
     {"version": "1.22.1", "ipv6": False},
     {"directives": ["worker_rlimit_nofile", "worker_shutdown_timeout", "server_names_hash_bucket_size"]},
     {"nginx_public_https_port": 8443, "nginx_settings": {"gzip": False, "keepalive_timeout": "5s"}},
@@ -75,7 +117,7 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-@pytest.mark.parametrize("site", [SITE, {**SITE, "static": STATIC}], ids=["bare", "static"])
+@pytest.mark.parametrize("site", [SITE, {**SITE, "static": STATIC}, FULL], ids=["bare", "static", "full"])
 def test_every_file_is_well_formed_and_complete(site: dict, variant: dict) -> None:
     files = render(site, **variant)
     for path, entry in files.items():
@@ -93,7 +135,7 @@ def every_directive(files: dict[str, dict]) -> Iterator[Directive]:
 
 
 def test_no_location_sets_a_header_and_so_loses_those_of_the_server() -> None:
-    for directive in every_directive(render({**SITE, "static": STATIC})):
+    for directive in every_directive(render({**FULL, "extra_configuration": ""})):
         if directive.name == "location":
             names = {inner.name for inner in directive.walk()}
             assert not names & {"add_header", "proxy_set_header", "proxy_hide_header", "include"}
@@ -124,19 +166,19 @@ def test_a_redirect_names_the_port_that_clients_see() -> None:
     ],
 )
 def test_http2_is_asked_for_as_this_version_knows_it(version: Any, listen: list, directive: list) -> None:
-    _plain, secure = shop(version=version)
+    _plain, secure = shop(version=version, modules=[])
     assert named(secure, "listen") == [listen, ["[::]:443", *listen[1:]]]
     assert named(secure, "http2") == directive
 
 
 def test_no_address_family_that_the_host_lacks() -> None:
-    files = render(SITE, ipv6=False)
+    files = render(SITE, ipv6=False, modules=[])
     listens = [d.arguments[0] for d in every_directive(files) if d.name == "listen"]
     assert sorted(listens) == ["443", "443", "80", "80"]
 
 
 def test_unknown_names_get_neither_answer_nor_certificate() -> None:
-    plain, secure = blocks(config(render(SITE), HTTP), "server")
+    plain, secure = blocks(config(render(SITE), UNKNOWN_NAMES), "server")
     assert named(plain, "return") == named(secure, "return") == [["444"]]
     assert named(secure, "ssl_reject_handshake") == [["on"]]
     assert not named(secure, "ssl_certificate")
@@ -144,15 +186,15 @@ def test_unknown_names_get_neither_answer_nor_certificate() -> None:
 
 
 def test_an_nginx_that_cannot_reject_a_handshake_gets_a_certificate_for_it() -> None:
-    _plain, secure = blocks(config(render(SITE, version="1.18.0"), HTTP), "server")
+    _plain, secure = blocks(config(render(SITE, version="1.18.0"), UNKNOWN_NAMES), "server")
     assert named(secure, "ssl_reject_handshake") == []
     assert named(secure, "ssl_certificate_key") == [["/etc/ringstand/certificates/shop/privkey.pem"]]
-    assert len(blocks(config(render(version="1.18.0"), HTTP), "server")) == 1
+    assert len(blocks(config(render(version="1.18.0"), UNKNOWN_NAMES), "server")) == 1
 
 
 def test_our_sites_come_after_the_servers_for_unknown_names() -> None:
-    names = [directive.name for directive in config(render(SITE), HTTP)]
-    assert names[-3:] == ["server", "server", "include"]
+    included = [arguments[0] for arguments in named(config(render(SITE), HTTP), "include")]
+    assert included[-2:] == ["ringstand/default.conf", "ringstand/sites/*.conf"]
 
 
 def test_what_others_set_for_all_of_nginx_is_not_set_twice() -> None:
@@ -167,8 +209,10 @@ def test_what_others_set_for_all_of_nginx_is_not_set_twice() -> None:
 
 
 def test_only_maps_and_formats_of_ours_touch_all_of_nginx() -> None:
-    allowed = {"server_names_hash_bucket_size", "server_names_hash_max_size", "log_format", "map", "server", "include"}
-    assert {d.name for d in config(render(SITE), HTTP)} == allowed
+    hashes = {f"{kind}_hash_{what}" for kind in ("server_names", "variables") for what in ("bucket_size", "max_size")}
+    assert {d.name for d in config(render(SITE), HTTP)} == hashes | {"log_format", "include"}
+    assert {d.name for d in config(render(SITE), MAPS)} == {"geo", "map"}
+    assert {d.name for d in config(render(SITE), UNKNOWN_NAMES)} == {"server"}
 
 
 def test_settings_replace_and_complete_ours() -> None:
@@ -209,7 +253,10 @@ def test_only_static_files_are_kept_open() -> None:
     assert named(location(secure, "^~", "/static/"), "open_file_cache_valid") == [["5s"]]
     files = render({**SITE, "static": STATIC})
     places = [directive for directive in every_directive(files) if named(directive.block or [], "open_file_cache")]
-    assert [place.arguments for place in places] == [["^~", "/static/"]], "maintenance begins with a file"
+    # Which page maintenance shows, and not that it begins with a file.
+    pages = location(secure, "^~", "/.ringstand-maintenance/")
+    assert named(pages, "open_file_cache_valid") == [["1s"]]
+    assert [place.arguments[1] for place in places] == ["/.ringstand-maintenance/", "/static/"]
 
 
 @pytest.mark.parametrize("url", ["/static/", "/static", "static"])
@@ -223,7 +270,7 @@ def test_a_static_directory_ends_where_its_location_ends(url: str, folder: str) 
 
 def test_every_header_is_always_sent() -> None:
     added = {arguments[0]: arguments[1:] for arguments in named(config(render(SITE), HEADERS), "add_header")}
-    assert all(arguments[-1] == "always" for arguments in added.values())
+    assert {name for name, arguments in added.items() if arguments[-1] != "always"} == {"Content-Disposition"}
     assert {
         "Strict-Transport-Security",
         "X-Content-Type-Options",
@@ -235,17 +282,17 @@ def test_every_header_is_always_sent() -> None:
 
 
 def test_each_variable_that_is_used_is_made() -> None:
-    files = render({**SITE, "static": STATIC})
-    made = {arguments[1] for arguments in named(config(files, HTTP), "map")}
-    made |= {arguments[0] for arguments in named(config(files, SHOP), "geo")}
+    files = render(FULL)
+    made = {arguments[1] for path in (MAPS, SHOP) for arguments in named(config(files, path), "map")}
+    made |= {arguments[-1] for path in (MAPS, SHOP) for arguments in named(config(files, path), "geo")}
     used = {
         word
         for path, entry in files.items()
         if path.endswith(".conf")
-        for word in entry["content"].replace(";", " ").replace('"', " ").split()
-        if word.startswith("$ringstand_")
+        for word in re.findall(r"\$ringstand_\w+", entry["content"])
     }
-    assert {word for word in used if word not in made} <= {"$ringstand_found", "$ringstand_given", "$ringstand_wait"}
+    captured = {f"${name}" for name in re.findall(r"\?<(ringstand_\w+)>", files[MAPS]["content"])}
+    assert used - made == captured
 
 
 def test_a_line_of_the_log_is_json_without_the_query() -> None:
@@ -328,3 +375,143 @@ def test_each_site_has_an_allow_list_of_its_own() -> None:
     made = render(*({**SITE, "name": name, "domains": [f"{number}.example.com"]} for number, name in enumerate(sites)))
     lists = {named(config(made, f"/etc/nginx/ringstand/sites/{name}.conf"), "geo")[0][0] for name in sites}
     assert len(lists) == len(sites)
+
+
+@pytest.mark.parametrize(
+    ("openssl", "profile", "protocols", "curves"),
+    [
+        ("3.5.4", "intermediate", ["TLSv1.2", "TLSv1.3"], "?X25519MLKEM768:X25519:prime256v1:secp384r1"),
+        ("3.0.17", "intermediate", ["TLSv1.2", "TLSv1.3"], "X25519:prime256v1:secp384r1"),
+        (None, "modern", ["TLSv1.3"], "X25519:prime256v1:secp384r1"),
+    ],
+)
+def test_tls_follows_the_guideline_as_far_as_openssl_knows_it(
+    openssl: Any, profile: str, protocols: list, curves: str
+) -> None:
+    found = config(render(SITE, openssl=openssl, nginx_tls_profile=profile), TLS)
+    assert named(found, "ssl_protocols") == [protocols]
+    assert named(found, "ssl_ecdh_curve") == [[curves]]
+    assert len(named(found, "ssl_ciphers")) == (profile == "intermediate")
+    assert not [d for d in every_directive(render(FULL)) if d.name.startswith("ssl_stapling")]
+
+
+def test_http3_is_offered_where_nginx_has_it() -> None:
+    files = render(FULL)
+    assert ["Alt-Svc", 'h3=":443"; ma=86400', "always"] in named(config(files, HEADERS), "add_header")
+    queues = [d.arguments for d in every_directive(files) if d.name == "listen" and "reuseport" in d.arguments]
+    assert queues == [["443", "quic", "reuseport"], ["[::]:443", "quic", "reuseport"]]
+    with_tls = [server for server in blocks(config(files, SHOP), "server") if named(server, "ssl_certificate")]
+    assert all(["443", "quic"] in named(server, "listen") for server in with_tls)
+
+
+@pytest.mark.parametrize("without", [{"modules": []}, {"nginx_http3_enabled": False}], ids=str)
+def test_http3_is_not_asked_for_elsewhere(without: dict) -> None:
+    assert not re.search(r"quic|Alt-Svc", json.dumps(render(FULL, **without)))
+
+
+def test_each_security_header_has_a_value_for_each_site() -> None:
+    files = render(SITE)
+    known = {arguments[0] for arguments in named(config(files, HEADERS), "add_header")}
+    _plain, secure = shop()
+    given = {name for name, *_value in named(secure, "set") if name.endswith("_given")}
+    assert given == {f"$ringstand_{name.lower().replace('-', '_')}_given" for name in known} & given
+    assert len(given) == 7
+
+
+def test_a_location_has_its_limits() -> None:
+    _plain, secure = shop(**{key: FULL[key] for key in ("rate_limit", "connection_limit", "locations")})
+    (upstream_file,) = [config(render(FULL), SHOP)]
+    assert ["$ringstand_client", "zone=ringstand_shop_1:5m", "rate=7r/m"] in named(upstream_file, "limit_req_zone")
+    assert named(location(secure, "/"), "limit_req") == [["zone=ringstand_shop_0"]]
+    assert named(location(secure, "@app"), "limit_req") == [["zone=ringstand_shop_0"]]
+    assert named(location(secure, "/login"), "limit_req") == [["zone=ringstand_shop_1", "burst=5", "nodelay"]]
+    assert named(location(secure, "/login"), "set") == [["$ringstand_limit_wait", "9"]]
+    assert named(location(secure, "/upload/"), "client_max_body_size") == [["200m"]]
+    assert named(location(secure, "/upload/"), "limit_conn") == [["ringstand_shop_2_connections", "2"]]
+    assert named(location(secure, "/events/"), "proxy_buffering") == [["off"]]
+    assert named(location(secure, "/events/"), "proxy_read_timeout") == [["3605s"]]
+
+
+def test_who_may_come_in_is_said_once_and_otherwise_by_a_location() -> None:
+    files = render(FULL)
+    secure = blocks(config(files, SHOP), "server")[-1]
+    rules = [[d.name, *d.arguments] for d in secure if d.name in ("allow", "deny")]
+    local = [["allow", "127.0.0.1"], ["allow", "::1"]]
+    assert rules == [*local, ["deny", "192.0.2.7"], ["allow", "192.0.2.0/24"], ["deny", "all"]]
+    assert named(secure, "auth_basic") == [["$ringstand_realm"]]
+    hooks, admin = location(secure, "/hooks/"), location(secure, "/admin/")
+    assert named(hooks, "auth_basic") == [["off"]]
+    assert named(hooks, "deny") == [["192.0.2.7"]]
+    assert named(admin, "auth_basic_user_file") == [["/etc/nginx/ringstand/users/shop.5"]]
+    assert not named(location(secure, "/login"), "auth_basic")
+
+
+def test_the_host_gets_hashes_which_stay_as_they_are() -> None:
+    entry = render(FULL)["/etc/nginx/ringstand/users/shop"]
+    assert (entry["group"], entry["mode"], "content" in entry) == ("www-data", "0640", False)
+    salt = entry["secret_content"].split("$")[2]
+    again = render(FULL, salts={"shop": {"alice": salt}, "shop.9": {"eve": "abc"}})
+    assert again["/etc/nginx/ringstand/users/shop"]["secret_content"] == entry["secret_content"]
+    assert again["/etc/nginx/ringstand/users/shop.9"]["state"] == "absent"
+    assert "correct horse" not in json.dumps(list(again.values()))
+
+
+def test_redirected_names_are_served_and_certified() -> None:
+    _plain, first, second, _secure = blocks(config(render(FULL), SHOP), "server")
+    assert named(location(first, "/"), "return") == [["308", "https://shop.example.com$request_uri"]]
+    assert named(location(second, "/"), "return") == [["307", "https://shop.example.com/moved"]]
+    plain, _secure = shop(redirects=FULL["redirects"])
+    assert {"old.example.com", "www.shop.example.org"} <= set(named(plain, "server_name")[0])
+    (certificate,) = json.loads(Role("nginx", nginx_sites=[FULL]).template("certificates.json.j2"))
+    assert certificate["domains"] == named(plain, "server_name")[0]
+
+
+def test_a_trusted_proxy_says_who_asks() -> None:
+    plain, secure = shop(trusted_proxies=FULL["trusted_proxies"])
+    for server in (plain, secure):
+        assert named(server, "set_real_ip_from") == [["198.51.100.0/24"], ["2001:db8::/32"]]
+        assert named(server, "real_ip_header") == [["X-Forwarded-For"]]
+    assert ["$ringstand_scheme", "$ringstand_shop_scheme"] in named(secure, "set")
+    _plain, secure = shop()
+    assert not named(secure, "real_ip_header")
+    assert "$ringstand_scheme" not in dict(named(secure, "set"))
+
+
+def test_uploads_run_nothing_and_lead_nowhere_else() -> None:
+    _plain, secure = shop(media=FULL["media"])
+    media, private = location(secure, "^~", "/media/"), location(secure, "^~", "/private/")
+    assert named(media, "disable_symlinks") == [["on", "from=/srv/shop/shared/media/"]]
+    assert ["$ringstand_content_security_policy_given", "$ringstand_media_csp"] in named(media, "set")
+    assert (named(media, "internal"), named(private, "internal")) == ([], [[]])
+    assert not named(media, "proxy_pass")
+
+
+def test_what_not_everybody_may_see_is_not_for_shared_caches() -> None:
+    for access, scope in (({}, "public"), ({"deny": ["192.0.2.1"]}, "public"), ({"users": {"a": "$6$"}}, "private")):
+        _plain, secure = shop(static=STATIC, access=access)
+        (value,) = [value for name, value in named(location(secure, "^~", "/static/"), "set")]
+        assert value == f"{scope}, $ringstand_static_cache"
+
+
+def test_files_are_compressed_where_modules_can() -> None:
+    _plain, secure = shop(static=STATIC)
+    assert named(location(secure, "^~", "/static/"), "brotli_static") == [["on"]]
+    assert "brotli" in {d.name for d in config(render(SITE), SERVER)}
+    assert "brotli" not in {d.name for d in every_directive(render(FULL, modules=[]))}
+    assert "gzip_static" not in {d.name for d in every_directive(render(FULL, modules=[]))}
+
+
+def test_pages_of_errors_are_written_for_browsers_and_programs() -> None:
+    files = render(FULL)
+    assert files["/etc/nginx/ringstand/errors/shop/413.html"]["content"] == "<h1>Too large</h1>\n"
+    problem = json.loads(files["/etc/nginx/ringstand/errors/shop/413.json"]["content"])
+    assert (problem["title"], problem["status"]) == (HTTPStatus(413).phrase, 413)
+    secure = blocks(config(files, SHOP), "server")[-1]
+    assert ["413", "/.ringstand-errors/413.$ringstand_format"] in named(secure, "error_page")
+    inner = named(location(secure, "@failed"), "error_page")
+    assert inner == [[status, f"/.ringstand-errors/{status}.$ringstand_format"] for status in ("502", "503")]
+
+
+def test_extra_configuration_is_part_of_the_server() -> None:
+    _plain, secure = shop(extra_configuration=FULL["extra_configuration"])
+    assert named(location(secure, "=", "/robots.txt"), "return") == [["200"]]

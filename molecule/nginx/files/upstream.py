@@ -39,7 +39,17 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(body=json.dumps(["compress me"] * 1000).encode())
         elif self.path.startswith("/own-headers"):
             self.answer(Referrer_Policy="no-referrer", X_Request_ID="mine", Strict_Transport_Security="max-age=60")
-        elif self.path.startswith("/slow"):
+        elif self.path.startswith("/accelerated"):
+            self.answer(X_Accel_Redirect="/private/picture.png", Cache_Control="private, max-age=5")
+        elif self.path.startswith("/stream"):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            for word in ("one", "two"):
+                self.wfile.write(f"data: {word}\n\n".encode())
+                time.sleep(2)
+            self.close_connection = True
+        elif self.path.startswith("/slow") or self.path.startswith("/one-by-one/slow"):
             time.sleep(8)
             self.answer()
         else:

@@ -15,7 +15,7 @@ SECURITY = {
     "strict-transport-security": "max-age=63072000",
     "x-content-type-options": "nosniff",
     "referrer-policy": "strict-origin-when-cross-origin",
-    "content-security-policy": "frame-ancestors 'self'",
+    "content-security-policy": "base-uri 'self'; frame-ancestors 'self'; object-src 'none'",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
@@ -150,7 +150,10 @@ def test_the_placeholder_names_the_site(connect):
 def test_static_files_are_served_with_their_cache_time(ask):
     plain, named = ask("/static/shop.css"), ask("/static/shop.css?v=20260101")
     assert (plain.status, plain.text) == (200, "body { color: black }")
-    assert (plain.headers["cache-control"], named.headers["cache-control"]) == ("max-age=3600", "max-age=31536000")
+    assert (plain.headers["cache-control"], named.headers["cache-control"]) == (
+        "public, max-age=3600, stale-if-error=86400",
+        "public, max-age=31536000, immutable",
+    )
     assert "text/css" in plain.headers["content-type"]
     assert json.loads(ask("/static/not-there.css").text)["path"] == "/static/not-there.css"  # the app knows
     assert ask("/static/../../../etc/passwd").status == 400

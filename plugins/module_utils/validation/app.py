@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..apps import as_list, is_absent
+from ..apps import MEDIA_DEFAULTS, as_list, is_absent
 from ..errors import RingstandError
 from ..procfile import WSGI, read
 from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
+from .edge import check_edge
 from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment, check_packages
 from .problems import Problems, join
@@ -132,6 +133,17 @@ def _check_static(app: Mapping[str, Any], path: str, problems: Problems) -> None
         problems.add(here, "the source has no such directory", "Correct it or remove static", directory)
 
 
+def _check_media(app: Mapping[str, Any], path: str, problems: Problems) -> None:
+    media, static = _mapping(app, "media"), _mapping(app, "static")
+    check_static_url(media.get("url"), join(path, "url"), problems)
+    directory = _text(media, "dir")
+    if directory is not None and not re.fullmatch(r"[\w-][\w.-]*", directory):
+        rule = "a folder of the app's shared one has letters, digits, '_', '.' and '-', and is in no other folder"
+        problems.add(join(path, "dir"), rule, "Write it as media", directory)
+    if media and static and media.get("url", MEDIA_DEFAULTS["url"]) == static.get("url"):
+        problems.add(join(path, "url"), "the static files are served there", "Choose another URL", static.get("url"))
+
+
 def _check_paths(app: Mapping[str, Any], path: str, problems: Problems) -> None:
     for key in ("requirements_path", "migrations_dir", "python_path"):
         if app.get(key):
@@ -162,6 +174,7 @@ def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None
     _check_process(app, path, problems)
     _check_health(app, join(path, "health"), problems)
     _check_static(app, join(path, "static"), problems)
+    _check_media(app, join(path, "media"), problems)
     check_commands(app, path, problems)
     check_processes(app.get("processes"), join(path, "processes"), problems)
     check_webhook(app.get("webhook_url"), join(path, "webhook_url"), problems)
@@ -182,6 +195,7 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     check_release(app, path, problems)
     _check_database(app, path, problems)
     check_maintenance(_mapping(app, "maintenance"), join(path, "maintenance"), problems)
+    check_edge(app, path, problems)
     redis = app.get("redis") is not False
     check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
     for key in ("secret_key", "redis_password"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..apps import HOOKS, PROCESS_KINDS, STATES, TLS_CERTIFICATES
 from ..layout import SWITCHES
+from .edge_fields import EDGE_FIELDS, MEDIA
 from .schema import Field
 
 TEXT = Field((str,))
@@ -106,6 +107,8 @@ APP_FIELDS = {
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),
     "tls": Field((dict,), options={"certificate": Field((str,), choices=TLS_CERTIFICATES)}),
     "maintenance": Field((dict,), options=MAINTENANCE),
+    "media": Field((dict,), options=MEDIA),
+    **EDGE_FIELDS,
     "client_max_body_size_mb": _number(1, 102_400),
     "keep_releases": _number(2, 100),
     "switch": Field((str,), choices=SWITCHES),

@@ -12,6 +12,8 @@ from .app import check_release, check_static_url
 from .app_fields import APP_FIELDS
 from .backup_values import check_backup_databases, check_backup_paths
 from .domains import check_domains, check_unique_domains
+from .edge import check_edge, redirected_domains
+from .edge_fields import EDGE_FIELDS
 from .machine import check_memory, check_ports
 from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
@@ -90,17 +92,20 @@ def _check_certbot_certificates(variable: str, value: Any, _facts: Facts, proble
 def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
     _check_unique_names(variable, value, problems)
     items = list(_items(variable, value))
-    check_unique_domains([(join(path, "domains"), item.get("domains")) for path, item in items], problems)
+    domains = [(join(path, "domains"), item.get("domains")) for path, item in items]
+    check_unique_domains(domains + [pair for path, item in items for pair in redirected_domains(item, path)], problems)
     for path, item in items:
         check_item_name(item.get("name"), join(path, "name"), problems)
         check_domains(item.get("domains") or [], join(path, "domains"), problems)
         for key in ("upstream_socket", "certificate_dir"):
             if item.get(key) is not None:
                 check_absolute_path(item[key], join(path, key), problems)
-        for static_path, static in _items(join(path, "static"), item.get("static")):
-            check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
-            check_static_url(static.get("url"), join(static_path, "url"), problems)
-        for key in ("timeout_seconds", "client_max_body_size_mb", "maintenance"):
+        for key in ("static", "media"):
+            for static_path, static in _items(join(path, key), item.get(key)):
+                check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
+                check_static_url(static.get("url"), join(static_path, "url"), problems)
+        check_edge(item, path, problems)
+        for key in ("timeout_seconds", "client_max_body_size_mb", "maintenance", *EDGE_FIELDS):
             check(item.get(key), APP_FIELDS[key], join(path, key), problems)
         check_maintenance(item.get("maintenance") or {}, join(path, "maintenance"), problems)
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..apps import ACME, deep_merge, is_absent
 from .app import check_app
 from .domains import check_certifiable, check_unique_domains
+from .edge import redirected_domains
 from .machine import check_connections, check_memory, check_ports, redis_of
 from .problems import Problem, Problems, join, nearest
 from .roles import check_values, site_variables
@@ -91,8 +92,10 @@ def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Ma
     for name, app in merged.items():
         check_app(name, app, inner)
     described = {name: app for name, app in merged.items() if isinstance(app, dict) and not is_absent(app)}
+    domains = [(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()]
+    domains += [pair for name, app in described.items() for pair in redirected_domains(app, f"flask_apps.{name}")]
     check_certifiable(_acme_domains(described), variables.get("certbot_directory_url"), inner)
-    check_unique_domains([(f"flask_apps.{name}.domains", app.get("domains")) for name, app in described.items()], inner)
+    check_unique_domains(domains, inner)
     _check_unique_databases(described, inner)
     _note_uncovered(described, inner)
     redis = redis_of(described)
@@ -119,6 +122,7 @@ def _acme_domains(apps: Mapping[str, Any]) -> list[tuple[str, Any]]:
         tls = app.get("tls")
         if not isinstance(tls, dict) or tls.get("certificate") in (None, ACME):
             found.append((f"flask_apps.{name}.domains", app.get("domains")))
+            found += redirected_domains(app, f"flask_apps.{name}")
     return found
 
 

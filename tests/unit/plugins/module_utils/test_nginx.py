@@ -93,3 +93,33 @@ def test_a_name_that_somebody_else_serves_on_a_public_port(listen: list, clashes
     servers = [{"path": "/x", "listen": listen, "names": ["shop.example.com", "*.example.com"]}]
     expected = [{"path": "/x", "domains": ["shop.example.com"]}] if clashes else []
     assert nginx.conflicts(servers, ["shop.example.com", "www.example.com"]) == expected
+
+
+BUILD = """nginx version: nginx/1.26.3
+built with OpenSSL 3.5.1 1 Jul 2025 (running with OpenSSL 3.5.4 30 Sep 2025)
+TLS SNI support enabled
+configure arguments: --with-cc-opt='-g -O2' --with-http_v3_module --with-http_realip_module \\
+--with-http_perl_module=dynamic --with-threads
+"""
+
+
+def test_what_nginx_can_do_is_read_from_its_build(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "modules-enabled/50-brotli.conf").write_text("load_module modules/ngx_http_brotli_filter_module.so;")
+    monkeypatch.setattr(nginx.commands, "run", lambda argv: nginx.commands.Result(0, "", BUILD))
+    found = nginx.describe(str(root))
+    assert (found["version"], found["openssl"]) == ("1.26.3", "3.5.4")
+    assert found["modules"] == ["http_brotli_filter", "http_realip", "http_v3", "stream"]
+
+
+def test_salts_are_read_and_nothing_else_of_the_passwords(root: Path) -> None:
+    users = root / "ringstand/users"
+    users.mkdir()
+    (users / "shop").write_text("alice:$6$abc./DEF$" + "x" * 86 + "\nbob:$6$rounds=9000$abc$x\nrubbish\n")
+    (users / "shop.1").write_bytes(b"\xff")
+    assert nginx.describe(str(root))["salts"] == {"shop": {"alice": "abc./DEF"}, "shop.1": {}}
+
+
+@pytest.mark.parametrize("broken", ["set $a \"b;", "set $a 'b; }", "set $a \";"])
+def test_an_open_quotation_is_refused(broken: str) -> None:
+    with pytest.raises(ValueError, match="unexpected [\"']"):
+        nginx.parse(broken)

@@ -42,11 +42,14 @@ def test_nginx_is_described_only_when_asked(run: Any) -> None:
     assert "nginx" not in run(["shop"])
     assert set(run(["shop"], nginx_facts=True)["nginx"]) == {
         "version",
+        "openssl",
+        "modules",
         "ipv6",
         "directives",
         "servers",
         "conflicts",
         "sites",
+        "salts",
     }
 
 
