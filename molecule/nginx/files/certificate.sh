@@ -2,7 +2,7 @@
 set -e
 names="DNS:edge.example.com,DNS:www.edge.example.com,DNS:old.edge.example.com"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj "/CN=Test authority" \
-    -keyout ca.key -out ca.pem
+    -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.pem
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=edge.example.com" \
     -keyout privkey.pem -out leaf.csr
 printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth\nkeyUsage=digitalSignature\n' "$names" >leaf.ext
