@@ -503,15 +503,23 @@ def test_files_are_compressed_where_modules_can() -> None:
 
 def test_pages_of_errors_are_written_for_browsers_and_programs() -> None:
     files = render(FULL)
-    assert files["/etc/nginx/ringstand/errors/shop/413.html"]["content"] == "<h1>Too large</h1>\n"
-    problem = json.loads(files["/etc/nginx/ringstand/errors/shop/413.json"]["content"])
+    assert files["/etc/nginx/ringstand/errors/shop.413.html"]["content"] == "<h1>Too large</h1>\n"
+    problem = json.loads(files["/etc/nginx/ringstand/errors/shop.413.json"]["content"])
     assert (problem["title"], problem["status"]) == (HTTPStatus(413).phrase, 413)
     secure = blocks(config(files, SHOP), "server")[-1]
-    assert ["413", "/.ringstand-errors/413.$ringstand_format"] in named(secure, "error_page")
+    assert ["413", "/.ringstand-errors/shop.413.$ringstand_format"] in named(secure, "error_page")
     inner = named(location(secure, "@failed"), "error_page")
-    assert inner == [[status, f"/.ringstand-errors/{status}.$ringstand_format"] for status in ("502", "503")]
+    assert inner == [[status, f"/.ringstand-errors/shop.{status}.$ringstand_format"] for status in ("502", "503")]
 
 
 def test_extra_configuration_is_part_of_the_server() -> None:
     _plain, secure = shop(extra_configuration=FULL["extra_configuration"])
     assert named(location(secure, "=", "/robots.txt"), "return") == [["200"]]
+
+
+def test_each_file_of_a_site_is_of_its_part() -> None:
+    """And config_files takes no directory into one."""
+    shared = set(render())
+    for path, entry in render(FULL, salts={"shop.9": {}}).items():
+        if path not in shared:
+            assert entry.get("part") == "shop" and entry.get("state") != "directory", path
