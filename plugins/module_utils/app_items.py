@@ -11,6 +11,8 @@ from urllib.parse import quote
 from .apps import (
     ACME,
     EDGE_KEYS,
+    OWN,
+    OWN_CERTIFICATE,
     POSTGRESQL_SOCKET_DIR,
     REDIS_ADDRESS,
     REDIS_PURPOSES,
@@ -131,9 +133,15 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "maintenance": app["maintenance"],
             "media": [{**media, "dir": f"/srv/{app['name']}/shared/{media['dir']}"} for media in as_list(app["media"])],
             **{key: plain(app[key]) for key in EDGE_KEYS},
+            **_own_certificate(app),
         }
         for app in normalise(apps, overrides).values()
     ]
+
+
+def _own_certificate(app: App) -> App:
+    given = {key: app["tls"][key] for key in OWN_CERTIFICATE if app["tls"].get(key)}
+    return {"certificate": given} if app["tls"]["certificate"] == OWN else {}
 
 
 def backup_databases(apps: Any, overrides: Any = None) -> list[str]:
@@ -153,10 +161,14 @@ def backup_paths(apps: Any, overrides: Any = None) -> list[App]:
 def certbot_certificates(apps: Any, overrides: Any = None) -> list[App]:
     """One certificate per app that takes it from an ACME directory, named like the app's site."""
     return [
-        {"name": app["name"], "domains": all_names(app)}
+        {"name": app["name"], "domains": all_names(app), **_dns_plugin(app)}
         for app in normalise(apps, overrides).values()
         if app["tls"]["certificate"] == ACME
     ]
+
+
+def _dns_plugin(app: App) -> App:
+    return {"dns_plugin": app["tls"]["dns_plugin"]} if app["tls"].get("dns_plugin") else {}
 
 
 def gunicorn_apps(apps: Any, secrets: Any, cpu_count: int, memory_mb: int, overrides: Any = None) -> list[App]:

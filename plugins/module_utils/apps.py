@@ -27,7 +27,9 @@ REDIS_PURPOSES = ("queue", "cache")
 REDIS_MAXMEMORY_MB = 64
 
 # Where the certificate that nginx shows comes from.
-ACME, SELF_SIGNED = TLS_CERTIFICATES = ("acme", "self_signed")
+ACME, OWN, SELF_SIGNED = TLS_CERTIFICATES = ("acme", "own", "self_signed")
+# One of both pairs, of which the first holds PEM and the second names files of the host.
+OWN_CERTIFICATE = ("chain", "key", "chain_path", "key_path")
 
 # An absent app is taken out of service, and its data stays until it is purged.
 PRESENT, ABSENT = STATES = ("present", "absent")

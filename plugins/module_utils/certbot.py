@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import commands
-from .certbot_lineage import DEPLOY_HOOK, Renewal
+from . import certificate_due, commands
+from .certbot_lineage import DEPLOY_HOOK, Renewal, set_account_aside
+from .certificates import Wanted
 from .errors import RingstandError
 
 TIMEOUT_SECONDS = 300.0
@@ -19,13 +20,17 @@ TIMEOUT_SECONDS = 300.0
 NONCE_ATTEMPTS = 6
 LOCK_SECONDS = 60.0
 LOG_PATH = "/var/log/letsencrypt/letsencrypt.log"
+# One file per plugin for DNS, with what it needs to change records.
+DNS_DIR = "/etc/ringstand/certbot-dns"
 _LOG_BYTES = 20_000
+# The first one with --required-profile.
+PROFILE_VERSION = (4, 0)
 # What certbot 2.1 (Debian 12) prints instead of the authority's answer: its error objects take no traceback.
 _MASKED = "AttributeError: can't set attribute"
 _LOCK_POLL_SECONDS = 3.0
 
-LOCKED, NONCE, RATE_LIMIT, CHALLENGE, UNREACHABLE, OTHER = (
-    *("locked", "nonce", "rate limit", "challenge", "unreachable"),
+LOCKED, NONCE, RATE_LIMIT, ACCOUNT, CHALLENGE, UNREACHABLE, OTHER = KINDS = (
+    *("locked", "nonce", "rate limit", "account", "challenge", "unreachable"),
     "other",
 )
 # In this order: a failed challenge can have a cause that reads like an unreachable authority.
@@ -33,6 +38,7 @@ _SIGNS = (
     (LOCKED, r"Another instance of Certbot is already running"),
     (NONCE, r"badNonce|anti-replay nonce"),
     (RATE_LIMIT, r"acme:error:rateLimited|[Rr]ate limit|too many (certificates|failed authorizations|new orders)"),
+    (ACCOUNT, r"acme:error:accountDoesNotExist"),
     (CHALLENGE, r"Certbot failed to authenticate some domains|Some challenges have failed|Challenge failed for domain"),
     (
         UNREACHABLE,
@@ -51,52 +57,137 @@ _NOISE = re.compile(
 
 @dataclass(frozen=True)
 class Client:
-    """How this host talks to its certificate authority; ``email`` and ``ca_bundle_path`` may be empty."""
+    """How this host talks to its certificate authority. All but ``renewal`` and ``program`` may be empty.
+
+    ``config_path`` is a file with what must not be in a command line: the binding of the account to one outside.
+    ``staging_url`` is the directory for a rehearsal, and ``profile`` the authority's name of a kind of certificate.
+    """
 
     renewal: Renewal
     email: str = ""
     ca_bundle_path: str = ""
+    program: str = "certbot"
+    config_path: str = ""
+    staging_url: str = ""
+    profile: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What certbot has to find in its environment."""
+        return {"REQUESTS_CA_BUNDLE": self.ca_bundle_path} if self.ca_bundle_path else {}
 
 
-def arguments(client: Client, name: str, domains: Sequence[str], replaces: bool) -> list[str]:
-    """The command line. ``replaces`` says that certbot has a certificate of that name, so that it never has to ask."""
-    argv = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--cert-name", name]
-    argv += ["--server", client.renewal.directory_url, "--key-type", client.renewal.key_type]
+def check_abilities(client: Client) -> None:
+    """Raise RingstandError when the installed certbot cannot do what is asked of it."""
+    if not client.profile:
+        return
+    found = re.search(r"(\d+)\.(\d+)", commands.run([client.program, "--version"]).stdout)
+    if not found:
+        raise RingstandError(f"Failed to ask {client.program} for its version: is it installed?")
+    if (int(found[1]), int(found[2])) < PROFILE_VERSION:
+        least = ".".join(map(str, PROFILE_VERSION))
+        raise RingstandError(
+            f"Failed to ask for the profile {client.profile!r}: certbot {found[0]} has no profiles, {least} and newer "
+            "have. Remove certbot_profile, or take a newer certbot. Nothing was ordered."
+        )
+
+
+def arguments(client: Client, site: Wanted, replaces: bool, rehearsal: bool = False) -> list[str]:
+    """The command line. ``replaces`` says that certbot has a certificate of that name, so that it never has to ask.
+
+    A rehearsal goes through everything with the staging directory and keeps nothing.
+    """
+    argv = [client.program, "certonly", "--non-interactive", "--agree-tos", "--cert-name", site.name]
+    argv += ["--server", client.staging_url if rehearsal else client.renewal.directory_url]
+    argv += ["--key-type", client.renewal.key_type]
     argv += ["--email", client.email, "--no-eff-email"] if client.email else ["--register-unsafely-without-email"]
-    argv += ["--webroot", "--webroot-path", client.renewal.webroot, "--deploy-hook", DEPLOY_HOOK]
+    argv += ["--required-profile", client.profile] if client.profile else []
+    if site.dns_plugin:
+        argv += _dns_arguments(site.dns_plugin)
+    else:
+        argv += ["--webroot", "--webroot-path", client.renewal.webroot]
+    if rehearsal:
+        argv += ["--dry-run"]
+    else:
+        # Its own timer would renew by the rules of its version; `ringstand certificate renew` has the same for all.
+        argv += ["--deploy-hook", DEPLOY_HOOK, "--no-autorenew"]
+        argv += ["--config", client.config_path] if client.config_path else []
     if replaces:
         argv += ["--force-renewal", "--renew-with-new-domains"]
-    for domain in domains:
+    for domain in site.domains:
         argv += ["--domain", domain]
     return argv
 
 
-def issue(client: Client, name: str, domains: Sequence[str], replaces: bool) -> None:
+def _dns_arguments(plugin: str) -> list[str]:
+    credentials = os.path.join(DNS_DIR, f"{plugin}.ini")
+    known = [f"--dns-{plugin}-credentials", credentials] if os.path.exists(credentials) else []
+    return ["--authenticator", f"dns-{plugin}", *known]
+
+
+def issue(client: Client, site: Wanted, replaces: bool) -> None:
     """Get a certificate. Raises RingstandError with the reason; a challenge that failed is never tried again here."""
-    argv = arguments(client, name, domains, replaces)
-    environment = {"REQUESTS_CA_BUNDLE": client.ca_bundle_path} if client.ca_bundle_path else {}
+    _run(client, arguments(client, site, replaces), client.renewal.directory_url)
+
+
+def rehearse(client: Client, site: Wanted, replaces: bool) -> None:
+    """Go through an order with the staging directory. Raises RingstandError with the reason like :func:`issue`."""
+    _run(client, arguments(client, site, replaces, rehearsal=True), client.staging_url)
+
+
+def _run(client: Client, argv: Sequence[str], directory_url: str) -> None:
+    """Run certbot until it has done it or a repetition would not help.
+
+    The details of an error are its ``kind``, ``rate_limited`` and ``retry_at``, when the authority has said it.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
-    attempts = 0
+    nonces, account_is_new = 0, False
     while True:
-        run = commands.run(argv, TIMEOUT_SECONDS, environment)
+        before = _log_size()
+        run = commands.run(argv, TIMEOUT_SECONDS, client.environment)
         if run.rc == 0:
             return
-        output = f"{run.stdout}\n{run.stderr}"
+        output, log = f"{run.stdout}\n{run.stderr}", _log(before)
         if _MASKED in output:
-            output = last_problem(_log()) or output
+            output = last_problem(log) or output
         kind = OTHER if run.rc in (124, 127) else classify(output)
-        attempts += kind == NONCE
+        if kind == OTHER:
+            # Newer ones print what the authority says, but not its type, which the log has.
+            kind = classify(last_problem(log))
+        nonces += kind == NONCE
         if kind == LOCKED and time.monotonic() < deadline:
             time.sleep(_LOCK_POLL_SECONDS)
-        elif kind != NONCE or attempts >= NONCE_ATTEMPTS:
-            raise RingstandError(explain(kind, output, client.renewal.directory_url), kind=kind)
+        elif kind == ACCOUNT and not account_is_new:
+            # The authority has forgotten it; certbot would go on with it for ever.
+            account_is_new = set_account_aside(directory_url) != ""
+            if not account_is_new:
+                raise _failed(kind, output, log, directory_url)
+        elif kind != NONCE or nonces >= NONCE_ATTEMPTS:
+            raise _failed(kind, output, log, directory_url)
 
 
-def _log() -> str:
-    """The end of the log of certbot's last run, where each run begins a new file."""
+def _failed(kind: str, output: str, log: str, directory_url: str) -> RingstandError:
+    limited = kind == RATE_LIMIT
+    told = certificate_due.told_time(f"{output}\n{log}", time.time()) if limited else None
+    return RingstandError(explain(kind, output, directory_url), kind=kind, rate_limited=limited, retry_at=told)
+
+
+def _log_size() -> int:
+    try:
+        return os.stat(LOG_PATH).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _log(before: int) -> str:
+    """The end of what certbot's last run has logged; ``before`` it the log had that size.
+
+    Each run begins a new file, or not, as on Debian and Ubuntu, which rotate it by themselves.
+    """
     try:
         with open(LOG_PATH, "rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_BYTES))
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(before if size >= before else 0, size - _LOG_BYTES))
             return stream.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
@@ -122,6 +213,8 @@ def explain(kind: str, output: str, directory_url: str) -> str:
         return f"{directory_url} refused the nonce of {NONCE_ATTEMPTS} attempts in a row: {said}"
     if kind == RATE_LIMIT:
         return f"{directory_url} has a rate limit that is reached; wait as long as it says: {said}"
+    if kind == ACCOUNT:
+        return f"{directory_url} does not know this host's account, and no new one could be made: {said}"
     if kind == UNREACHABLE:
         return f"{directory_url} cannot be reached, or is not trusted: {said}"
     if kind == CHALLENGE:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from . import x509
 from .errors import RingstandError
@@ -125,7 +126,9 @@ def _fault(
     return ""
 
 
-def reasons(lineage: Lineage, domains: Sequence[str], wanted: Renewal, now: float | None = None) -> list[str]:
+def reasons(
+    lineage: Lineage, domains: Sequence[str], wanted: Renewal, now: float | None = None, dns_plugin: str = ""
+) -> list[str]:
     """Why a certificate has to be got for ``domains``, in words; empty when the one that is there will do."""
     if lineage.state != WHOLE or lineage.details is None:
         return ["there is none" if lineage.state == MISSING else f"the one of certbot is broken: {lineage.fault}"]
@@ -142,7 +145,10 @@ def reasons(lineage: Lineage, domains: Sequence[str], wanted: Renewal, now: floa
     if lineage.details.expires <= (time.time() if now is None else now):
         found.append("it has expired")
     authenticator = lineage.settings.get("authenticator", "")
-    if authenticator != "webroot" or list(lineage.webroots) != [wanted.webroot]:
+    if dns_plugin:
+        if authenticator != f"dns-{dns_plugin}":
+            found.append(f"its domains were proven by {authenticator}, not by dns-{dns_plugin}")
+    elif authenticator != "webroot" or list(lineage.webroots) != [wanted.webroot]:
         found.append(f"it would be renewed by {authenticator} in {', '.join(lineage.webroots) or 'no directory'}")
     if lineage.hook != DEPLOY_HOOK:
         found.append("nginx would not learn of its renewal")
@@ -154,13 +160,31 @@ def set_aside(name: str, now: float | None = None) -> str:
 
     certbot would refuse the name, or take ``<name>-0001`` in its place. Nothing is deleted: keys may be among it.
     """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    target = os.path.join(ROOT, "ringstand-set-aside", f"{name}-{stamp}")
-    os.makedirs(target, mode=0o700)
+    target = _aside(name, now)
     for path in remnants(name):
         if os.path.lexists(path):
             kind = os.path.basename(os.path.dirname(path))
             os.rename(path, os.path.join(target, kind))
+    return target
+
+
+def set_account_aside(directory_url: str, now: float | None = None) -> str:
+    """Move certbot's account with an authority out of its way; return where it is, empty when there is none."""
+    address = urlsplit(directory_url)
+    path = os.path.join(ROOT, "accounts", address.netloc, address.path.strip("/"))
+    if not os.path.isdir(path):
+        return ""
+    target = _aside(f"account-{address.hostname}", now)
+    os.rename(path, os.path.join(target, "account"))
+    return target
+
+
+def _aside(name: str, now: float | None) -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    parent = os.path.join(ROOT, "ringstand-set-aside")
+    os.makedirs(parent, mode=0o700, exist_ok=True)
+    target = os.path.join(parent, f"{name}-{stamp}")
+    os.mkdir(target, mode=0o700)
     return target
 
 

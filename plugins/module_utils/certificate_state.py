@@ -4,82 +4,112 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
-from . import certbot_lineage, certificate_deploy, links, x509
+from . import (
+    certbot_lineage,
+    certbot_run,
+    certificate_attempts,
+    certificate_deploy,
+    certificate_due,
+    certificate_settings,
+    links,
+    x509,
+)
+from .certificate_attempts import Memory, utc
 from .certificates import CHAIN, CURRENT, PREFIX, Wanted
-from .errors import RingstandError
 
-SETTINGS_PATH = "/etc/ringstand/certbot.json"
 CERTIFICATES_DIR = "/etc/ringstand/certificates"
-SCHEMA = 1
 PLACEHOLDER, ISSUED, SERVED, MISSING = "placeholder", "issued", "served", "missing"
-# Renewal starts with a third of the lifetime left, and is tried twice a day.
-_OVERDUE_SHARE = 0.25
-
-
-def load_wanted(path: str = SETTINGS_PATH) -> list[Wanted]:
-    """The certificates that certbot shall have on this host, as its role wrote them; none where it did not run."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            settings = json.load(handle)
-        if settings["schema"] != SCHEMA:
-            raise RingstandError(f"Failed to read {path}: its schema is {settings['schema']}, not {SCHEMA}")
-        return [Wanted(item["name"], item["domains"], item["dir"]) for item in settings["certificates"]]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RingstandError(f"Failed to read {path}: {error!r}. Run site.yml or the role certbot again.") from error
+# So many failures in a row are no passing fault any more.
+_ALARM_FAILURES = 3
 
 
 def all_states(now: float | None = None) -> list[dict[str, Any]]:
-    """One row per site, by name; those of certbot first asked for, then every other directory of certificates."""
-    wanted = {site.name: site for site in load_wanted()}
-    rows = [site_state(site, True, now) for site in wanted.values()]
+    """One row per site, by name: those that certbot serves, then every other directory of certificates."""
+    memory = certificate_attempts.load()
+    settings = certificate_settings.load()
+    wanted = {site.name: site for site in settings.sites} if settings else {}
+    rows = [site_state(site, True, now, memory) for site in wanted.values()]
     taken = {site.directory for site in wanted.values()}
     names = sorted(os.listdir(CERTIFICATES_DIR)) if os.path.isdir(CERTIFICATES_DIR) else []
     for name in names:
         directory = os.path.join(CERTIFICATES_DIR, name)
         if directory not in taken and os.path.isdir(directory):
-            rows.append(site_state(Wanted(name, [], directory), False, now))
+            rows.append(site_state(Wanted(name, [], directory), False, now, memory))
     return sorted(rows, key=lambda row: str(row["site"]))
 
 
-def site_state(site: Wanted, from_acme: bool, now: float | None = None) -> dict[str, Any]:
-    """``site``, ``state``, ``domains``, ``serial``, ``expires`` (ISO 8601 in UTC) and ``problem`` (text or None).
+def site_state(site: Wanted, from_acme: bool, now: float | None = None, memory: Memory | None = None) -> dict[str, Any]:
+    """How far the certificate of a site is. Times are ISO 8601 in UTC, or None.
 
-    States: placeholder (self-signed), issued (a real certificate that is not served), served, missing.
+    ``site``, ``state``, ``domains``, ``serial``, ``expires``; ``renews`` (when it will be renewed) and ``issued``;
+    ``attempt``, the last failure, which is empty after a success; ``problem`` (text or None) and ``alarm``, whether it
+    is one that somebody has to see to. States: placeholder (self-signed), issued (a real certificate that is not
+    served), served, missing.
     """
-    details = x509.read(os.path.join(site.directory, CHAIN))
+    now, memory = time.time() if now is None else now, memory or Memory()
+    attempts = memory.certificates.get(site.name) or certificate_attempts.Attempts()
     row: dict[str, Any] = {"site": site.name, "domains": list(site.domains), "serial": None, "expires": None}
+    row.update(renews=None, issued=utc(attempts.issued) if attempts.issued else None, attempt=attempts.as_dict())
+    details = x509.read(os.path.join(site.directory, CHAIN))
     if details is None:
-        return {**row, "state": MISSING, "problem": f"{site.directory}/{CHAIN} cannot be read; run site.yml"}
+        problem = f"{site.directory}/{CHAIN} cannot be read; run site.yml"
+        return {**row, "state": MISSING, "problem": problem, "alarm": True}
     domains = list(site.domains) or [name for name in details.domains if "*" not in name]
-    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(details.expires))
-    row.update(domains=domains, serial=details.serial, expires=expires)
+    row.update(domains=domains, serial=details.serial, expires=utc(details.expires))
     if (links.target_of(os.path.join(site.directory, CURRENT)) or "").startswith(PREFIX):
-        problem = "a certificate is wanted and there is none yet; run site.yml" if from_acme else None
-        return {**row, "state": PLACEHOLDER, "problem": problem}
+        waited = f"a certificate is wanted and there is none yet; {_told(attempts)}" if from_acme else None
+        alarm = from_acme and attempts.failures >= _ALARM_FAILURES
+        return {**row, "state": PLACEHOLDER, "problem": waited, "alarm": alarm}
+    if from_acme:
+        row["renews"] = utc(certbot_run.due_at(details, memory, site.name))
     fault = certificate_deploy.not_served(details, domains)
-    return {**row, "state": ISSUED if fault else SERVED, "problem": fault or _age_problem(details, now)}
+    lacks = sorted(set(domains) - set(details.domains)) if from_acme else []
+    age = age_problem(details, now)
+    found = fault or age
+    if lacks and not found:
+        found = f"it lacks {', '.join(lacks)}; {_told(attempts)}"
+    elif age and attempts.failures:
+        found = f"{found}; {_told(attempts)}"
+    alarm = bool(fault or age) or attempts.failures >= _ALARM_FAILURES and bool(lacks)
+    return {**row, "state": ISSUED if fault else SERVED, "problem": found, "alarm": alarm}
 
 
-def _age_problem(details: x509.Details, now: float | None) -> str | None:
-    left = details.expires - (time.time() if now is None else now)
+def _told(attempts: certificate_attempts.Attempts) -> str:
+    """What is known of the last attempt, and what comes next."""
+    if not attempts.failures:
+        return "run site.yml"
+    times = "" if attempts.failures == 1 else f" ({attempts.failures} times in a row)"
+    return f"its {attempts.step} failed{times}: {attempts.reason}. Asked again after {utc(attempts.next)}"
+
+
+def age_problem(details: x509.Details, now: float) -> str | None:
+    """That a certificate has expired, or should have been renewed by now."""
+    left = details.expires - now
     if left <= 0:
         return "it has expired"
-    if left < (details.expires - details.starts) * _OVERDUE_SHARE:
-        return f"it ends in {left / 86400:.1f} days and was not renewed: see journalctl -u certbot.service"
+    if certificate_due.is_alarming(details.starts, details.expires, now):
+        return f"it ends in {left / 86400:.1f} days and was not renewed: see journalctl -u ringstand-certificates"
     return None
 
 
 def deploy_lineage(live_dir: str) -> bool | None:
-    """Deploy what certbot has renewed; None when no site of this host wants it."""
-    name = os.path.basename(live_dir.rstrip("/"))
-    site = next((site for site in load_wanted() if site.name == name), None)
-    if site is None or live_dir.rstrip("/") != certbot_lineage.live_dir(name):
+    """Deploy what certbot has renewed; None when no site of this host uses it.
+
+    A site that is not asked for any more is served with it as long as its links lead to it.
+    """
+    live_dir = live_dir.rstrip("/")
+    name = os.path.basename(live_dir)
+    if live_dir != certbot_lineage.live_dir(name):
         return None
-    return certificate_deploy.deploy(site, certbot_lineage.live_dir(name))
+    settings = certificate_settings.load()
+    site = next((site for site in settings.sites if site.name == name), None) if settings else None
+    if site is None:
+        details = x509.read(os.path.join(live_dir, "cert.pem"))
+        site = Wanted(name, list(details.domains) if details else [], os.path.join(CERTIFICATES_DIR, name))
+        if not certificate_deploy.is_current(site, live_dir):
+            return None
+    return certificate_deploy.deploy(site, live_dir)

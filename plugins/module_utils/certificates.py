@@ -55,11 +55,15 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """A certificate for ``domains`` (host names or addresses) that is used from ``directory``."""
+    """A certificate for ``domains`` (host names or addresses) that is used from ``directory``.
+
+    ``dns_plugin`` is the plugin of certbot's that proves the domains by DNS; when it is empty they are proven by HTTP.
+    """
 
     name: str
     domains: Sequence[str]
     directory: str
+    dns_plugin: str = ""
 
 
 @dataclass

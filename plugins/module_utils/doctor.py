@@ -18,6 +18,7 @@ from functools import partial
 from . import (
     doctor_activation,
     doctor_backups,
+    doctor_certificates,
     doctor_clock,
     doctor_disk,
     doctor_files,
@@ -42,7 +43,7 @@ HOST_CHECKS: dict[str, Callable[[], Findings]] = {
     "program": doctor_program.check,
     "units": doctor_services.check_host,
     "nginx": doctor_nginx.check,
-    "certificates": doctor_nginx.check_certificates,
+    "certificates": doctor_certificates.check,
     "disk": doctor_disk.check,
     "memory": doctor_memory.check,
     "postgresql": doctor_postgresql.check_host,

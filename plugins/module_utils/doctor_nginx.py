@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""nginx and the certificates that it serves."""
+"""nginx, as a whole."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
-from . import certificate_state, commands, units
+from . import commands, units
 from .doctor_findings import HOST, Finding
 
 _OWN = "/etc/nginx/ringstand"
@@ -28,11 +28,3 @@ def check() -> Iterator[Finding]:
         said = next((line for line in tested.stderr.splitlines() if "emerg" in line), tested.stderr.strip())
         what = f"nginx refuses its configuration, and would not start with it: {said}"
         yield Finding(HOST, what, "Mend that file; if it is one of /etc/nginx/ringstand, run site.yml.")
-
-
-def check_certificates() -> Iterator[Finding]:
-    """Certificates that have expired, are about to, are missing, or are not the ones served."""
-    for row in certificate_state.all_states():
-        if row["problem"]:
-            do = "ringstand certificates; ansible-playbook ringstand.flask.site --tags certbot"
-            yield Finding(str(row["site"]), f"certificate: {row['problem']}", do)

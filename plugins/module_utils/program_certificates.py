@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The verbs of ``ringstand`` for certificates: what is served, and to serve what certbot has got."""
+"""The verbs of ``ringstand`` for certificates: what is served, to renew it, and to serve what certbot has got."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import json
 import os
 from collections.abc import Callable
 
-from . import certbot_lineage, certificate_state
-from .console import say
+from . import certbot_lineage, certificate_renewal, certificate_settings, certificate_state
+from .console import complain, say
 from .errors import RingstandError
 
 
@@ -20,9 +20,10 @@ def add_commands(command: Callable[..., None]) -> None:
     command(
         "certificate",
         _certificate,
-        "deploy NAME: let nginx serve what certbot has got (certbot calls this after a renewal)",
-        ("verb", {"choices": ["deploy"], "metavar": "deploy"}),
-        ("name", {"nargs": "?", "metavar": "NAME", "help": "by default what certbot names in RENEWED_LINEAGE"}),
+        "renew NAME: renew it now; renew: renew what is due, as the timer does; deploy NAME: let nginx serve what "
+        "certbot has got (certbot calls this after a renewal)",
+        ("verb", {"choices": ["renew", "deploy"], "metavar": "renew|deploy"}),
+        ("name", {"nargs": "?", "metavar": "NAME", "help": "for deploy by default what RENEWED_LINEAGE names"}),
     )
 
 
@@ -31,13 +32,39 @@ def _certificates(options: argparse.Namespace) -> int:
     if options.json:
         say(json.dumps({"certificates": rows}))
     for row in [] if options.json else rows:
-        say(f"{row['site']}: {row['state']}, ends {row['expires'] or 'unknown'}, serial {row['serial'] or 'unknown'}")
+        renews = f", is renewed after {row['renews']}" if row["renews"] else ""
+        serial = row["serial"] or "unknown"
+        say(f"{row['site']}: {row['state']}, ends {row['expires'] or 'unknown'}{renews}, serial {serial}")
         if row["problem"]:
             say(f"  {row['problem']}")
+        elif row["attempt"]:
+            attempt = row["attempt"]
+            say(f"  the last {attempt['step']} failed at {attempt['tried']}: {attempt['reason']}")
     return 3 if any(row["problem"] for row in rows) else 0
 
 
 def _certificate(options: argparse.Namespace) -> int:
+    return _renew(options) if options.verb == "renew" else _deploy(options)
+
+
+def _renew(options: argparse.Namespace) -> int:
+    outcomes = certificate_renewal.renew(options.name or "")
+    problems = certificate_renewal.raise_alarm(certificate_state.all_states())
+    if options.json:
+        rows = {name: {**one.as_dict(), "waits": one.waits, "failure": one.failure} for name, one in outcomes.items()}
+        say(json.dumps({"certificates": rows, "problems": problems}))
+    for name, outcome in outcomes.items():
+        if outcome.failure:
+            complain(f"{name}: {outcome.failure}")
+        elif not options.json:
+            done = "renewed" if outcome.issued else "now served" if outcome.deployed else "nothing to do"
+            say(f"{name}: {'waits until it may ask again' if outcome.waits else done}")
+    for problem in problems:
+        complain(problem)
+    return 1 if problems or any(outcome.failure for outcome in outcomes.values()) else 0
+
+
+def _deploy(options: argparse.Namespace) -> int:
     given = certbot_lineage.live_dir(options.name) if options.name else os.environ.get("RENEWED_LINEAGE")
     if not given:
         raise RingstandError("Failed to deploy a certificate: give its name, or let certbot set RENEWED_LINEAGE")
@@ -45,7 +72,7 @@ def _certificate(options: argparse.Namespace) -> int:
     name = os.path.basename(given.rstrip("/"))
     if done is None:
         if options.name:
-            raise RingstandError(f"Failed to deploy {name}: {certificate_state.SETTINGS_PATH} has no such certificate")
+            raise RingstandError(f"Failed to deploy {name}: {certificate_settings.PATH} has no such certificate")
         text = f"{name}: no site of this host uses it"
     else:
         text = f"{name}: {'now served' if done else 'served already'}"

@@ -15,6 +15,8 @@ RSA, ECDSA = KEY_TYPES = ("rsa", "ecdsa")
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # The object identifier id-ecPublicKey (RFC 5480, 2.1.1), which only a public key carries.
 _EC_PUBLIC_KEY = bytes.fromhex("06072a8648ce3d0201")
+# The extension authorityKeyIdentifier (RFC 5280, 4.2.1.1), up to the length of its content.
+_AUTHORITY_KEY = bytes.fromhex("0603551d2304")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,12 @@ def read(path: str) -> Details | None:
 
 
 def serial_of(der: bytes) -> str:
-    """The serial number of a certificate in DER. Raises ValueError for what is no certificate.
+    """The serial number of a certificate in DER, in hexadecimal. Raises ValueError for what is no certificate."""
+    return f"{int.from_bytes(serial_bytes(der), 'big'):X}"
+
+
+def serial_bytes(der: bytes) -> bytes:
+    """The serial number of a certificate in DER as it stands there. Raises ValueError for what is no certificate.
 
     RFC 5280, 4.1: Certificate and TBSCertificate are sequences, then come an optional version and the serial number.
     """
@@ -68,7 +75,21 @@ def serial_of(der: bytes) -> str:
     if der[position : position + 1] == b"\xa0":
         _start, position = _content(der, position, 0xA0)
     start, end = _content(der, position, 0x02)
-    return f"{int.from_bytes(der[start:end], 'big'):X}"
+    return der[start:end]
+
+
+def authority_key(der: bytes) -> bytes:
+    """The identifier of the key that signed a certificate in DER; empty when it has none."""
+    position = der.find(_AUTHORITY_KEY)
+    if position < 0:
+        return b""
+    try:
+        outer, _end = _content(der, position + len(_AUTHORITY_KEY) - 1, 0x04)
+        inner, _end = _content(der, outer, 0x30)
+        start, end = _content(der, inner, 0x80)
+    except ValueError:
+        return b""
+    return der[start:end]
 
 
 def _content(der: bytes, position: int, tag: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ description:
     no attempt at the authority.
   - Then lets the link C(current) in the entry's directory lead to the certificate, reloads nginx, and compares the
     certificate that a TLS handshake on C(127.0.0.1:443) shows for each domain with the one that certbot has.
-  - Enables and starts the timer that renews.
+  - One process at a time does so on a host. A rate limit of the authority is waited for, over runs too.
   - When an entry fails the others have their turn, then the module fails with a reason for each.
   - What is left of a certificate whose files were removed or damaged by hand is moved to
     C(/etc/letsencrypt/ringstand-set-aside). Nothing of certbot's is deleted.
@@ -44,30 +44,60 @@ options:
           M(ringstand.flask.self_signed_certificates) makes it.
         type: path
         required: true
-  directory_url:
-    description: ACME directory of the certificate authority.
-    type: str
+      dns_plugin:
+        description: Plugin of certbot's that proves the domains by DNS, such as V(cloudflare). Without it they are
+          proven by HTTP.
+        type: str
+        default: ""
+  client:
+    description: How to get them.
+    type: dict
     required: true
-  webroot_dir:
-    description: Directory whose C(.well-known/acme-challenge) nginx serves over HTTP for each domain.
-    type: path
-    required: true
-  key_type:
-    description: Kind of key.
-    type: str
-    choices: [ecdsa, rsa]
-    default: ecdsa
-  email:
-    description: Where the authority may write to. It counts when the account is made.
-    type: str
-  ca_bundle_path:
-    description: File on the host with the authority that signed the certificate of the ACME server itself, when the
-      system does not trust it.
-    type: path
-  timer:
-    description: The systemd timer that renews.
-    type: str
-    default: certbot.timer
+    suboptions:
+      directory_url:
+        description: ACME directory of the certificate authority.
+        type: str
+        required: true
+      staging_directory_url:
+        description: ACME directory at which the first order of a set of names is tried. Empty for none.
+        type: str
+        default: ""
+      webroot_dir:
+        description: Directory whose C(.well-known/acme-challenge) nginx serves over HTTP for each domain.
+        type: path
+        required: true
+      key_type:
+        description: Kind of key.
+        type: str
+        choices: [ecdsa, rsa]
+        default: ecdsa
+      profile:
+        description: Kind of certificate that the authority has under this name. Needs certbot 4.0.
+        type: str
+        default: ""
+      email:
+        description: Where the authority may write to. It counts when the account is made.
+        type: str
+        default: ""
+      ca_bundle_path:
+        description: File on the host with the authority that signed the certificate of the ACME server itself, when the
+          system does not trust it.
+        type: str
+        default: ""
+      config_path:
+        description: File on the host that certbot reads settings from which must not be in a command line, such as the
+          key that binds its account to one outside.
+        type: str
+        default: ""
+      program:
+        description: Name or path of certbot.
+        type: str
+        default: certbot
+  ended:
+    description: Names of certificates that are not to be renewed any more. Their files stay.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Reports which certificates would be got, without asking the authority and without knowing what it
@@ -88,8 +118,10 @@ EXAMPLES = r"""
       - name: shop
         domains: [shop.example.com, www.shop.example.com]
         dir: /etc/ringstand/certificates/shop
-    directory_url: https://acme-v02.api.letsencrypt.org/directory
-    webroot_dir: /var/www/ringstand-acme
+    client:
+      directory_url: https://acme-v02.api.letsencrypt.org/directory
+      staging_directory_url: https://acme-staging-v02.api.letsencrypt.org/directory
+      webroot_dir: /var/www/ringstand-acme
 """
 
 RETURN = r"""
@@ -129,45 +161,65 @@ failures:
   returned: when one failed
   type: dict
 others:
-  description: Certificates that certbot renews with our deploy hook although they are not listed.
+  description: Certificates that are renewed although they are not listed.
   returned: success
   type: list
   elements: str
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import certbot, certbot_run
-from ansible_collections.ringstand.flask.plugins.module_utils.certbot_lineage import Renewal
-from ansible_collections.ringstand.flask.plugins.module_utils.certificates import OPTIONS, Wanted
+from ansible_collections.ringstand.flask.plugins.module_utils import (
+    certbot,
+    certbot_run,
+    certificate_attempts,
+    certificate_settings,
+)
+from ansible_collections.ringstand.flask.plugins.module_utils.certificates import OPTIONS
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.x509 import ECDSA, RSA
+
+TEXT = {"type": "str", "default": ""}
+CLIENT = {
+    "directory_url": {"type": "str", "required": True},
+    "staging_directory_url": TEXT,
+    "webroot_dir": {"type": "path", "required": True},
+    "key_type": {"type": "str", "choices": [ECDSA, RSA], "default": ECDSA},
+    "profile": TEXT,
+    "email": TEXT,
+    "ca_bundle_path": TEXT,
+    "config_path": TEXT,
+    "program": {"type": "str", "default": "certbot"},
+}
 
 
 def main() -> None:
     """Run the module."""
+    certificates = {"type": "list", "elements": "dict", "required": True, "options": {**OPTIONS, "dns_plugin": TEXT}}
     module = AnsibleModule(
         argument_spec={
-            "certificates": {"type": "list", "elements": "dict", "required": True, "options": OPTIONS},
-            "directory_url": {"type": "str", "required": True},
-            "webroot_dir": {"type": "path", "required": True},
-            "key_type": {"type": "str", "choices": [ECDSA, RSA], "default": ECDSA},
-            "email": {"type": "str"},
-            "ca_bundle_path": {"type": "path"},
-            "timer": {"type": "str", "default": "certbot.timer"},
+            "certificates": certificates,
+            "client": {"type": "dict", "required": True, "options": CLIENT},
+            "ended": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    given = module.params
-    sites = [Wanted(item["name"], item["domains"], item["dir"]) for item in given["certificates"]]
-    renewal = Renewal(given["directory_url"], given["key_type"], given["webroot_dir"])
-    client = certbot.Client(renewal, given["email"] or "", given["ca_bundle_path"] or "")
+    sites = certificate_settings.read_sites(module.params["certificates"])
+    client = certificate_settings.read_client(module.params["client"])
+    ended = module.params["ended"]
     try:
-        timer_changed = certbot_run.ensure_timer(given["timer"], module.check_mode)
+        if not module.check_mode:
+            certbot.check_abilities(client)
+        held = contextlib.nullcontext(certificate_attempts.load()) if module.check_mode else certificate_attempts.held()
+        with held as memory:
+            outcomes = certbot_run.Run(client, memory, check=module.check_mode).ensure(sites)
+            changed = memory.end(ended, [site.name for site in sites])
+            others = certbot_run.others(sites, memory.ended)
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
-    outcomes = certbot_run.ensure(sites, client, module.check_mode)
     result = {
-        "changed": timer_changed or any(outcome.changed for outcome in outcomes.values()),
+        "changed": changed or any(outcome.changed for outcome in outcomes.values()),
         "certificates": {name: outcome.as_dict() for name, outcome in outcomes.items()},
     }
     if module._diff:
@@ -181,7 +233,7 @@ def main() -> None:
         lines = [f"- {name}: {reason}" for name, reason in failures.items()]
         message = f"Failed to have {len(failures)} of {len(sites)} certificates served:\n" + "\n".join(lines)
         module.fail_json(msg=message, failures=failures, **result)
-    module.exit_json(**result, others=certbot_run.others(sites))
+    module.exit_json(**result, others=others)
 
 
 if __name__ == "__main__":

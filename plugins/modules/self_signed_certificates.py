@@ -16,6 +16,7 @@ description:
   - Does so only where the two files are absent or their links lead nowhere. Real certificates are never changed.
   - A placeholder of its own is made anew when its names changed, it ends within 30 days, cannot be read or its key can
     be read by others.
+  - With O(certificates[].own) takes a certificate that somebody brings, when its key fits and it is for all domains.
   - Works on all entries in one remote call and needs the program C(openssl).
 options:
   certificates:
@@ -37,6 +38,23 @@ options:
         description: Absolute path of the directory for the two links. It is made when missing.
         type: path
         required: true
+      own:
+        description: A certificate to take in the place of a placeholder, either as text or as files of the host.
+        type: dict
+        suboptions:
+          chain:
+            description: Certificate and the chain of its authorities, in PEM.
+            type: str
+          key:
+            description: Its key in PEM, without a passphrase.
+            type: str
+          chain_path:
+            description: File on the host with certificate and chain. It is linked to, so whoever renews it writes it
+              there and reloads nginx.
+            type: path
+          key_path:
+            description: File on the host with its key.
+            type: path
   days:
     description: Lifetime of a new placeholder in days.
     type: int
@@ -143,24 +161,55 @@ nginx:
       sample: {"shop": {"alice": "saltsaltsaltsalt"}}
 """
 
+from collections.abc import Mapping
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import certificates, nginx
+from ansible_collections.ringstand.flask.plugins.module_utils import certificates, nginx, own_certificates
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+OWN = {
+    "type": "dict",
+    "options": {
+        "chain": {"type": "str"},
+        "key": {"type": "str", "no_log": True},
+        "chain_path": {"type": "path"},
+        "key_path": {"type": "path"},
+    },
+    "required_together": [("chain", "key"), ("chain_path", "key_path")],
+    "mutually_exclusive": [("chain", "chain_path")],
+    "required_one_of": [("chain", "chain_path")],
+}
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "certificates": {"type": "list", "elements": "dict", "required": True, "options": certificates.OPTIONS},
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {**certificates.OPTIONS, "own": OWN},
+            },
             "days": {"type": "int", "default": 3650},
             "nginx_facts": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    wanted = [certificates.Wanted(item["name"], item["domains"], item["dir"]) for item in module.params["certificates"]]
+    items = module.params["certificates"]
+    wanted = [certificates.Wanted(item["name"], item["domains"], item["dir"]) for item in items]
+    own = {
+        item["name"]: own_certificates.Own(**{key: value or "" for key, value in item["own"].items()})
+        for item in items
+        if item["own"]
+    }
     try:
-        found = {item.name: certificates.ensure(item, module.params["days"], module.check_mode) for item in wanted}
+        found = {
+            item.name: own_certificates.ensure(item, own[item.name], module.check_mode)
+            if item.name in own
+            else certificates.ensure(item, module.params["days"], module.check_mode)
+            for item in wanted
+        }
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     created = [item for item in wanted if found[item.name].created]
@@ -171,8 +220,8 @@ def main() -> None:
     }
     if module._diff:
         result["diff"] = [
-            {"before_header": item.directory, "after_header": item.directory, "before": "", "after": _describe(item)}
-            for item in created
+            {"before_header": path, "after_header": path, "before": "", "after": _describe(item, own)}
+            for path, item in ((item.directory, item) for item in created)
         ]
     if module.params["nginx_facts"]:
         facts = nginx.describe()
@@ -183,8 +232,8 @@ def main() -> None:
     module.exit_json(**result)
 
 
-def _describe(item: certificates.Wanted) -> str:
-    return f"self-signed placeholder for {', '.join(item.domains)}\n"
+def _describe(item: certificates.Wanted, own: Mapping[str, object]) -> str:
+    return f"{'own certificate' if item.name in own else 'self-signed placeholder'} for {', '.join(item.domains)}\n"
 
 
 if __name__ == "__main__":

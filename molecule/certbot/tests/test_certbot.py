@@ -55,8 +55,9 @@ def test_one_link_leads_to_the_certificate(host, site):
     assert (key.user, key.mode) == ("root", 0o600)
 
 
-def test_certbot_keeps_exactly_these(host):
-    assert sorted(host.file("/etc/letsencrypt/renewal").listdir()) == ["blog.conf", "shop.conf"]
+def test_certbot_keeps_these_and_one_account(host):
+    # late is there after the scenarios; nobody asks for it any more.
+    assert {"blog.conf", "shop.conf"} <= set(host.file("/etc/letsencrypt/renewal").listdir())
     assert len(host.check_output("find /etc/letsencrypt/accounts -name regr.json").splitlines()) == 1
 
 
@@ -70,16 +71,25 @@ def test_the_program_says_so_too(host):
     }
 
 
-def test_the_timer_renews_with_jitter_and_trusts_the_authority(host):
-    timer = host.service("certbot.timer")
+def test_the_timer_renews_with_jitter_and_certbots_own_does_not(host):
+    timer = host.service("ringstand-certificates.timer")
     assert timer.is_enabled and timer.is_running
-    shown = host.check_output("systemctl show certbot.timer --property RandomizedDelayUSec")
-    assert shown not in ("RandomizedDelayUSec=0", "RandomizedDelayUSec=")
-    shown = host.check_output("systemctl show certbot.service --property Environment")
-    assert shown == "Environment=REQUESTS_CA_BUNDLE=/etc/ssl/pebble.pem"
+    shown = host.check_output("systemctl show ringstand-certificates.timer --property RandomizedDelayUSec")
+    assert shown == "RandomizedDelayUSec=50min"
     for site in SITES:
-        hook = host.file(f"/etc/letsencrypt/renewal/{site}.conf").content_string
-        assert "/usr/local/bin/ringstand certificate deploy" in hook
+        text = host.file(f"/etc/letsencrypt/renewal/{site}.conf").content_string
+        assert "/usr/local/bin/ringstand certificate deploy" in text
+        assert "autorenew = False" in text
+
+
+def test_what_the_timer_runs_has_nothing_to_do(host):
+    assert host.run("systemctl start ringstand-certificates.service").rc == 0
+    assert host.check_output("systemctl show ringstand-certificates.service --property Result") == "Result=success"
+
+
+def test_the_doctor_finds_the_certificates_well(host):
+    told = json.loads(host.run("ringstand --json doctor").stdout)["findings"]
+    assert [finding for finding in told if finding["check"] == "certificates"] == []
 
 
 def test_no_challenge_is_left_behind(host):

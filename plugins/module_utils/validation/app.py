@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..apps import MEDIA_DEFAULTS, as_list, is_absent
+from ..apps import MEDIA_DEFAULTS, OWN, as_list, is_absent
 from ..errors import RingstandError
 from ..procfile import WSGI, read
 from .app_fields import APP_FIELDS
@@ -22,6 +22,7 @@ from .processes import check_commands, check_processes, check_webhook
 from .schema import check_keys
 from .secrets import check_secret, check_url
 from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
+from .tls import check_tls
 
 WORKER_CLASSES = ("gthread", "sync", "gevent")
 WORKER_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -191,7 +192,10 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     if is_absent(app):
         return  # whatever else is written of it has no effect
     check_keys(app, APP_FIELDS, path, problems)
-    check_domains(as_list(app.get("domains")), join(path, "domains"), problems)
+    tls = _mapping(app, "tls")
+    wildcards = tls.get("certificate") == OWN or bool(tls.get("dns_plugin"))
+    check_domains(as_list(app.get("domains")), join(path, "domains"), problems, wildcards)
+    check_tls(app, path, problems)
     check_release(app, path, problems)
     _check_database(app, path, problems)
     check_maintenance(_mapping(app, "maintenance"), join(path, "maintenance"), problems)

@@ -105,7 +105,17 @@ APP_FIELDS = {
         },
     ),
     "static": Field((dict,), options={"url": Field((str,), required=True), "dir": Field((str,), required=True)}),
-    "tls": Field((dict,), options={"certificate": Field((str,), choices=TLS_CERTIFICATES)}),
+    "tls": Field(
+        (dict,),
+        options={
+            "certificate": Field((str,), choices=TLS_CERTIFICATES),
+            "dns_plugin": TEXT,
+            "chain": TEXT,
+            "key": SECRET,
+            "chain_path": TEXT,
+            "key_path": TEXT,
+        },
+    ),
     "maintenance": Field((dict,), options=MAINTENANCE),
     "media": Field((dict,), options=MEDIA),
     **EDGE_FIELDS,

@@ -40,7 +40,7 @@ def _fault(domain: str) -> tuple[str, str] | None:
     if _is_address(domain):
         return "this is an IP address", "Write a domain that resolves to it"
     if "*" in domain:
-        return "a wildcard cannot be proven over HTTP", "List each domain"
+        return "a wildcard cannot be proven over HTTP", "List each domain, or set dns_plugin"
     if "/" in domain or ":" in domain:
         return "a domain has neither a path nor a port", f"Write {re.split('[/:]', domain)[0]!r}"
     if domain.endswith("."):
@@ -68,11 +68,14 @@ def _syntax_fault(domain: str) -> tuple[str, str] | None:
     return None
 
 
-def check_domain(domain: Any, path: str, problems: Problems) -> bool:
-    """True when ``domain`` is one plain host name; an international one is accepted with a note."""
+def check_domain(domain: Any, path: str, problems: Problems, wildcard: bool = False) -> bool:
+    """True when ``domain`` is one plain host name, or with ``wildcard`` one behind ``*.``.
+
+    An international one is accepted with a note.
+    """
     if not isinstance(domain, str):
         return False
-    fault = _fault(domain)
+    fault = _fault(domain.removeprefix("*.") if wildcard else domain)
     if fault:
         problems.add(path, *fault, domain)
         return False
@@ -81,14 +84,14 @@ def check_domain(domain: Any, path: str, problems: Problems) -> bool:
     return True
 
 
-def check_domains(domains: list[Any], path: str, problems: Problems) -> None:
-    """Every domain of one site."""
+def check_domains(domains: list[Any], path: str, problems: Problems, wildcards: bool = False) -> None:
+    """Every domain of one site; ``wildcards`` are possible where nothing is proven by HTTP."""
     if len(domains) > MAX_DOMAINS:
         problems.add(
             path, f"{len(domains)} domains are more than the {MAX_DOMAINS} of one certificate", "Split the app"
         )
     for position, domain in enumerate(domains):
-        check_domain(domain, join(path, position), problems)
+        check_domain(domain, join(path, position), problems, wildcards)
 
 
 def check_certifiable(sites: list[tuple[str, Any]], directory_url: Any, problems: Problems) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 from .backup_values import absolute_paths, backup_dir, backup_key
 from .host_values import firewall_rules, regular_expressions, timezone
 from .problems import Problems, join
+from .processes import check_webhook
 from .schema import Field, check
 from .sources import check_absolute_path
+from .tls import check_dns_plugin
 
 Checker = Callable[[str, Any, Problems], None]
 
@@ -72,6 +74,31 @@ def nginx_directives(variable: str, value: Any, problems: Problems) -> None:
             problems.add(join(variable, str(name)), rule, "Write one directive per key", setting)
 
 
+def eab(variable: str, value: Any, problems: Problems) -> None:
+    """What binds an ACME account to one outside, as a line of a configuration file holds it; the key is never shown."""
+    given = value if isinstance(value, dict) else {}
+    kid, key = given.get("kid"), given.get("hmac_key")
+    if kid is not None and not re.fullmatch(r"[!-~]+", str(kid)):
+        problems.add(join(variable, "kid"), "this has spaces or is empty", "Copy it whole", kid)
+    if key is not None and not re.fullmatch(r"[A-Za-z0-9_-]{22,}={0,2}", str(key)):
+        rule = "this is no key of at least 128 bits in base64url"
+        problems.add(join(variable, "hmac_key"), rule, "Copy it whole, as the authority shows it")
+
+
+def dns_credentials(variable: str, value: Any, problems: Problems) -> None:
+    """The files of plugins for DNS by the plugins' names; their contents are never shown."""
+    for plugin, text in value.items() if isinstance(value, dict) else ():
+        check_dns_plugin(plugin, join(variable, str(plugin)), problems)
+        if not (isinstance(text, str) and text.strip()):
+            rule = "this is not the text of a file"
+            problems.add(join(variable, str(plugin)), rule, "Write it as the plugin reads it")
+
+
+def check_webhook_value(variable: str, value: Any, problems: Problems) -> None:
+    """A URL that is told of something; it is never shown."""
+    check_webhook(value, variable, problems)
+
+
 def _each(variable: str, value: Any) -> list[tuple[str, Any]]:
     if not isinstance(value, list):
         return [(variable, value)]
@@ -80,6 +107,8 @@ def _each(variable: str, value: Any) -> list[tuple[str, Any]]:
 
 _CLUSTER = text_like(re.compile(r"[A-Za-z0-9_]+"), "a cluster's name has letters, digits and '_'", "Rename it")
 _VERSION = text_like(re.compile(r"\d{2}"), "a major version is two digits", 'Write it in quotes, as "17"')
+
+_DIRECTORY = text_like(DIRECTORY_URL, "this is not the URL of an ACME directory", "Write one that begins with https://")
 
 VALUES: dict[str, dict[str, Checker]] = {
     "backup": {
@@ -98,10 +127,15 @@ VALUES: dict[str, dict[str, Checker]] = {
     "certbot": {
         "certbot_ca_bundle_path": absolute_path,
         "certbot_certificates_dir": absolute_path,
-        "certbot_directory_url": text_like(
-            DIRECTORY_URL, "this is not the URL of an ACME directory", "Write one that begins with https://"
-        ),
+        "certbot_directory_url": _DIRECTORY,
+        "certbot_eab": eab,
+        "certbot_dns_credentials": dns_credentials,
         "certbot_email": text_like(EMAIL, "this is not an e-mail address", "Write one such as ops@example.com"),
+        "certbot_profile": text_like(
+            re.compile(r"[A-Za-z0-9_-]+"), "a profile has letters, digits, '-' and '_'", "Write its name only"
+        ),
+        "certbot_staging_directory_url": _DIRECTORY,
+        "certbot_webhook_url": check_webhook_value,
         "certbot_webroot_dir": absolute_path,
     },
     "gunicorn": {

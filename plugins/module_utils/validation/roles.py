@@ -22,6 +22,7 @@ from .role_values import VALUES, addresses
 from .schema import Field, check
 from .secrets import check_postgresql_password, check_secret
 from .sources import check_absolute_path
+from .tls import check_dns_plugin, check_own_certificate
 
 Facts = Mapping[str, Any]
 PORT = Field((int,), minimum=1024, maximum=65535)
@@ -84,7 +85,8 @@ def _check_certbot_certificates(variable: str, value: Any, _facts: Facts, proble
         check_item_name(item.get("name"), join(path, "name"), problems)
         if not item.get("domains"):
             problems.add(join(path, "domains"), "a certificate is for at least one domain", "Add it")
-        check_domains(item.get("domains") or [], join(path, "domains"), problems)
+        check_domains(item.get("domains") or [], join(path, "domains"), problems, bool(item.get("dns_plugin")))
+        check_dns_plugin(item.get("dns_plugin"), join(path, "dns_plugin"), problems)
         if item.get("dir") is not None:
             check_absolute_path(item["dir"], join(path, "dir"), problems)
 
@@ -96,7 +98,9 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
     check_unique_domains(domains + [pair for path, item in items for pair in redirected_domains(item, path)], problems)
     for path, item in items:
         check_item_name(item.get("name"), join(path, "name"), problems)
-        check_domains(item.get("domains") or [], join(path, "domains"), problems)
+        check_domains(item.get("domains") or [], join(path, "domains"), problems, wildcards=True)
+        if item.get("certificate"):
+            check_own_certificate(item["certificate"], join(path, "certificate"), problems)
         for key in ("upstream_socket", "certificate_dir"):
             if item.get(key) is not None:
                 check_absolute_path(item[key], join(path, key), problems)

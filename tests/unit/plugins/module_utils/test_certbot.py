@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import certbot, certbot_lineage, x509
 from ansible_collections.ringstand.flask.plugins.module_utils.certbot_lineage import DEPLOY_HOOK, Lineage, Renewal
+from ansible_collections.ringstand.flask.plugins.module_utils.certificates import Wanted
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 URL = "https://acme.example.com/directory"
 WANTED = Renewal(URL, "ecdsa", "/var/www/acme")
 DOMAINS = ["shop.example.com", "www.shop.example.com"]
+SITE = Wanted("shop", DOMAINS, "/etc/ringstand/certificates/shop")
 # As certbot 4.0 writes it.
 RENEWAL = """\
 # renew_before_expiry = 30 days
@@ -179,12 +183,106 @@ def test_a_lineage_that_is_not_there_is_missing(root: Path) -> None:
 
 def test_certbot_never_has_to_ask() -> None:
     client = certbot.Client(WANTED)
-    first = certbot.arguments(client, "shop", DOMAINS, replaces=False)
+    first = certbot.arguments(client, SITE, replaces=False)
     assert first[first.index("--cert-name") + 1] == "shop"
     assert first[first.index("--deploy-hook") + 1] == DEPLOY_HOOK
     assert "--register-unsafely-without-email" in first and "--force-renewal" not in first
-    again = certbot.arguments(certbot.Client(WANTED, "ops@example.com"), "shop", DOMAINS, replaces=True)
+    again = certbot.arguments(certbot.Client(WANTED, "ops@example.com"), SITE, replaces=True)
     assert {"--force-renewal", "--renew-with-new-domains", "ops@example.com"} <= set(again)
+
+
+def test_a_rehearsal_goes_to_the_staging_directory_and_keeps_nothing() -> None:
+    client = certbot.Client(WANTED, staging_url="https://staging.example.com/", config_path="/etc/account.ini")
+    argv = certbot.arguments(client, SITE, replaces=False, rehearsal=True)
+    assert argv[argv.index("--server") + 1] == "https://staging.example.com/"
+    assert "--dry-run" in argv
+    assert not {"--deploy-hook", "--config"} & set(argv)
+
+
+def test_no_timer_of_certbots_renews_what_is_ours() -> None:
+    assert "--no-autorenew" in certbot.arguments(certbot.Client(WANTED), SITE, replaces=True)
+
+
+def test_the_key_of_an_outside_account_is_in_no_command_line() -> None:
+    argv = certbot.arguments(certbot.Client(WANTED, config_path="/etc/account.ini"), SITE, replaces=False)
+    assert argv[argv.index("--config") + 1] == "/etc/account.ini"
+    assert not [word for word in argv if "eab" in word]
+
+
+def test_dns_takes_the_place_of_the_webroot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certbot, "DNS_DIR", str(tmp_path))
+    (tmp_path / "cloudflare.ini").touch()
+    site = Wanted("shop", ["*.example.com"], "/x", "cloudflare")
+    argv = certbot.arguments(certbot.Client(WANTED), site, replaces=False)
+    assert argv[argv.index("--authenticator") + 1] == "dns-cloudflare"
+    assert argv[argv.index("--dns-cloudflare-credentials") + 1] == str(tmp_path / "cloudflare.ini")
+    assert "--webroot" not in argv
+
+
+def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> certbot.Client:
+    program = tmp_path / "certbot"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(certbot, "LOG_PATH", str(tmp_path / "letsencrypt.log"))
+    return certbot.Client(Renewal("https://ca.example.com:14000/dir", "ecdsa", "/var/www"), program=str(program))
+
+
+def test_an_account_that_the_authority_has_forgotten_is_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certbot_lineage, "ROOT", str(tmp_path))
+    account = tmp_path / "accounts/ca.example.com:14000/dir/4bd5"
+    account.mkdir(parents=True)
+    (account / "private_key.json").write_text("{}")
+    text = "urn:ietf:params:acme:error:accountDoesNotExist :: unknown"
+    client = fake_certbot(tmp_path, monkeypatch, f"[ -e {account} ] || exit 0; echo '{text}' >&2; exit 1")
+    certbot.issue(client, SITE, replaces=False)
+    assert len(list(tmp_path.glob("ringstand-set-aside/account-ca.example.com-*/account/4bd5/private_key.json"))) == 1
+
+
+def test_the_type_of_a_problem_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "letsencrypt.log"
+    log.write_text("urn:ietf:params:acme:error:accountDoesNotExist :: of an earlier run\n")
+    problem = "acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: There were too many requests"
+    client = fake_certbot(tmp_path, monkeypatch, f"echo '{problem}' >> {log}; echo 'Error: come back' >&2; exit 1")
+    with pytest.raises(RingstandError, match="has a rate limit that is reached") as caught:
+        certbot.issue(client, SITE, replaces=False)
+    assert caught.value.details["kind"] == certbot.RATE_LIMIT
+
+
+def test_an_account_that_is_refused_again_is_not_moved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certbot_lineage, "ROOT", str(tmp_path))
+    client = fake_certbot(tmp_path, monkeypatch, "echo 'acme:error:accountDoesNotExist' >&2; exit 1")
+    with pytest.raises(RingstandError, match="does not know this host's account"):
+        certbot.issue(client, SITE, replaces=False)
+
+
+def test_a_rate_limit_says_when_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = time.time() + 7200
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(then))
+    said = (
+        f"urn:ietf:params:acme:error:rateLimited :: too many certificates (5), retry after {stamp} UTC: see https://x"
+    )
+    client = fake_certbot(tmp_path, monkeypatch, f"echo '{said}' >&2; exit 1")
+    with pytest.raises(RingstandError) as caught:
+        certbot.issue(client, SITE, replaces=False)
+    assert caught.value.details["kind"] == certbot.RATE_LIMIT
+    assert caught.value.details["rate_limited"] is True
+    assert abs(caught.value.details["retry_at"] - then) < 2
+
+
+@pytest.mark.parametrize(("version", "able"), [("1.21.0", False), ("2.1.0", False), ("4.0.0", True), ("5.8.0", True)])
+def test_a_profile_needs_a_certbot_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, able: bool
+) -> None:
+    client = dataclasses.replace(fake_certbot(tmp_path, monkeypatch, f"echo certbot {version}"), profile="shortlived")
+    if able:
+        certbot.check_abilities(client)
+        assert "--required-profile" in certbot.arguments(client, SITE, replaces=False)
+    else:
+        with pytest.raises(RingstandError, match=f"certbot {version[:-2]} has no profiles"):
+            certbot.check_abilities(client)
+    certbot.check_abilities(dataclasses.replace(client, profile=""))
 
 
 CHALLENGE = """\
@@ -246,13 +344,13 @@ def test_what_an_old_certbot_hides_is_found_in_its_log(tmp_path: Path, monkeypat
         "#!/bin/sh\n"
         f"[ -e {log} ] && exit 0\n"
         f"echo 'acme.messages.Error: urn:ietf:params:acme:error:badNonce :: an invalid anti-replay nonce' > {log}\n"
-        "echo \"An unexpected error occurred: AttributeError: can't set attribute\" >&2; exit 1\n"
+        'echo "An unexpected error occurred: AttributeError: can\'t set attribute" >&2; exit 1\n'
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(certbot, "LOG_PATH", str(log))
     client = certbot.Client(Renewal("https://ca.example.com/directory", "ecdsa", "/var/www"))
-    certbot.issue(client, "shop", ["shop.example.com"], replaces=False)
+    certbot.issue(client, SITE, replaces=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""What the certbot role writes, with and without what is optional."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.ringstand.flask.plugins.module_utils import certificate_settings
+from role_templates import Role
+
+FILES = "__certbot_files + (lookup('ansible.builtin.template', 'dns_files.json.j2') | from_json)"
+SITE = {"name": "shop", "domains": ["shop.example.com"]}
+
+
+def render(**variables: Any) -> dict[str, dict[str, Any]]:
+    return {entry["path"]: entry for entry in Role("certbot", certbot_certificates=[SITE], **variables).value(FILES)}
+
+
+def test_what_the_host_reads_is_what_was_written(tmp_path: Any) -> None:
+    path = tmp_path / "certbot.json"
+    path.write_text(render()["/etc/ringstand/certbot.json"]["content"])
+    settings = certificate_settings.load(str(path))
+    assert settings is not None
+    assert [(site.name, site.directory) for site in settings.sites] == [("shop", "/etc/ringstand/certificates/shop")]
+    assert settings.client.renewal.directory_url == "https://acme-v02.api.letsencrypt.org/directory"
+    assert settings.client.staging_url == "https://acme-staging-v02.api.letsencrypt.org/directory"
+    assert (settings.client.config_path, settings.client.profile, settings.client.ca_bundle_path) == ("", "", "")
+
+
+def test_another_authority_has_no_staging_directory() -> None:
+    text = render(certbot_directory_url="https://ca.example.com/dir")["/etc/ringstand/certbot.json"]["content"]
+    assert json.loads(text)["client"]["staging_directory_url"] == ""
+
+
+def test_secrets_are_in_files_of_their_own() -> None:
+    files = render(
+        certbot_eab={"kid": "kid-1", "hmac_key": "zWNDZM6eQGHWpSRTPal5eIUYFTu7"},
+        certbot_webhook_url="https://hooks.example.com/canary",
+        certbot_dns_credentials={"cloudflare": "dns_cloudflare_api_token = canary"},
+    )
+    assert json.loads(files["/etc/ringstand/certbot.json"]["content"])["client"]["config_path"] in files
+    for path, text in (
+        ("/etc/ringstand/certbot-account.ini", "eab-hmac-key = zWNDZM6eQGHWpSRTPal5eIUYFTu7\n"),
+        ("/etc/ringstand/certbot-webhook.url", "https://hooks.example.com/canary\n"),
+        ("/etc/ringstand/certbot-dns/cloudflare.ini", "dns_cloudflare_api_token = canary\n"),
+    ):
+        assert files[path]["mode"] == "0600"
+        assert files[path]["secret_content"].endswith(text)
+    assert "canary" not in "".join(str(entry.get("content")) for entry in files.values())
+
+
+def test_they_go_when_nobody_wants_them_any_more() -> None:
+    files = render()
+    for path in ("/etc/ringstand/certbot-account.ini", "/etc/ringstand/certbot-webhook.url"):
+        assert files[path]["state"] == "absent"
+
+
+def test_a_plugin_brings_its_package() -> None:
+    role = Role("certbot", certbot_certificates=[SITE, {**SITE, "dns_plugin": "cloudflare"}])
+    assert role.value("certbot_packages") == ["certbot", "openssl", "python3-certbot-dns-cloudflare"]
