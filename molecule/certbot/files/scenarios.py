@@ -196,7 +196,7 @@ def rate() -> None:
     MEMORY.write_text(
         json.dumps({"schema": 1, "ended": [], "certificates": {"late": {**entry, "next": time.time() + HOUR}}})
     )
-    want({**LATE, "domains": [f"late.{DOMAIN}", f"shop.{DOMAIN}"]})
+    want({**LATE, "domains": [f"late.{DOMAIN}", f"stray.{DOMAIN}"]})
     assert renew()["late"]["waits"]
     assert "too many. It is not asked again before" in renew("late", rc=1)["late"]["failure"]
 

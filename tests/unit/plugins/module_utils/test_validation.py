@@ -83,7 +83,11 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
         "flask_apps.shop.tls.key",
         ["passphrase"],
     ),
-    (app(tls={"certificate": "own", "chain_path": "x", "key_path": "/y"}), "flask_apps.shop.tls.chain_path", ["absolute"]),
+    (
+        app(tls={"certificate": "own", "chain_path": "x", "key_path": "/y"}),
+        "flask_apps.shop.tls.chain_path",
+        ["not absolute"],
+    ),
     (app(tls={"chain_path": "/x"}), "flask_apps.shop.tls.chain_path", ["belongs to an own certificate"]),
     (app(tls={"certificate": "self_signed", "dns_plugin": "x"}), "flask_apps.shop.tls.dns_plugin", ["Remove it"]),
     (app(tls={"dns_plugin": "a_b"}), "flask_apps.shop.tls.dns_plugin", ["cloudflare"]),
