@@ -7,15 +7,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import secrets
 from collections.abc import Sequence
 
+from . import commands
 from .firewall import is_closed
 from .firewall_state import read_firewall
 
 CHALLENGE_PATH = ".well-known/acme-challenge"
 ADDRESS, PORT = "127.0.0.1", 80
 _TIMEOUT_SECONDS = 10.0
+_PREFIX = "ringstand-"
 
 
 def fault(webroot: str, domains: Sequence[str]) -> str | None:
@@ -25,22 +28,42 @@ def fault(webroot: str, domains: Sequence[str]) -> str | None:
     """
     if is_closed(read_firewall(), PORT):
         return f"the firewall (ufw) lets nobody reach port {PORT}, which the challenge comes to: ufw allow {PORT}/tcp"
-    folder = os.path.join(webroot, CHALLENGE_PATH)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    name, content = f"ringstand-{secrets.token_hex(8)}", secrets.token_hex(16)
-    path = os.path.join(folder, name)
+    path, content = place(webroot)
     try:
-        with open(path, "w", encoding="ascii") as handle:
-            handle.write(content)
-        os.chmod(path, 0o644)
         for domain in domains:
-            found = _ask(domain, f"/{CHALLENGE_PATH}/{name}")
+            found = _ask(domain, path)
             if found != content:
+                folder = os.path.join(webroot, CHALLENGE_PATH)
                 return f"{domain} does not serve {folder} over HTTP: {ADDRESS}:{PORT} answers it with {found}"
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        remove(webroot, path)
     return None
+
+
+def place(webroot: str) -> tuple[str, str]:
+    """Put a token of ours where a challenge would be; returns its path in URLs and its content."""
+    folder = os.path.join(webroot, CHALLENGE_PATH)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    name, content = f"{_PREFIX}{secrets.token_hex(8)}", secrets.token_hex(16)
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="ascii") as handle:
+        handle.write(content)
+    os.chmod(path, 0o644)
+    return f"/{CHALLENGE_PATH}/{name}", content
+
+
+def remove(webroot: str, path: str) -> None:
+    """Remove a token of ours, and nothing else."""
+    name = os.path.basename(path)
+    if name.startswith(_PREFIX):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(webroot, CHALLENGE_PATH, name))
+
+
+def host_addresses() -> list[str]:
+    """The addresses of this host that others may reach."""
+    shown = commands.run(["ip", "-o", "address", "show", "scope", "global"]).stdout
+    return re.findall(r" inet6? ([0-9a-f.:]+)", shown)
 
 
 def _ask(domain: str, path: str) -> str:

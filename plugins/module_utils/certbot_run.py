@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,8 @@ class Run:
     """One run over the certificates. ``by_timer`` renews what is due, and asks nobody before it is time to.
 
     When a person has started it, only a rate limit keeps it from asking: the cause of other failures may be mended.
-    ``forced`` is the certificate that this person wants to have renewed in any case.
+    ``forced`` is the certificate that this person wants to have renewed in any case. ``refused`` says why some must not
+    be ordered.
     """
 
     client: certbot.Client
@@ -68,6 +70,16 @@ class Run:
     by_timer: bool = False
     check: bool = False
     forced: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def orders(self, sites: Sequence[Wanted]) -> list[Wanted]:
+        """Those that will be ordered with a proof over HTTP. What fails for one, fails again when it has its turn."""
+        found = []
+        for site in sites:
+            with contextlib.suppress(RingstandError, OSError):
+                if self._reasons(site, certbot_lineage.read(site.name)) and not self._must_wait(site):
+                    found += [] if site.dns_plugin else [site]
+        return found
 
     def ensure(self, sites: Sequence[Wanted]) -> dict[str, Outcome]:
         """All certificates, one after the other; the failure of one keeps no other from its turn."""
@@ -131,6 +143,8 @@ class Run:
     def _order(self, site: Wanted, lineage: Lineage, outcome: Outcome) -> None:
         attempts = self.memory.of(site.name)
         try:
+            if site.name in self.refused:
+                raise RingstandError(self.refused[site.name], step=certificate_attempts.PREFLIGHT)
             certificate_order.prepare(self.client, site, lineage, attempts)
             if lineage.state == certbot_lineage.BROKEN:
                 outcome.set_aside = certbot_lineage.set_aside(site.name)

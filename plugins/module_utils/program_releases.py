@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import activation, early_build, in_place, process_moves, switch
+from . import activation, certificate_state, early_build, in_place, process_moves, switch
 from .activation_record import record_ended, run_recorded
 from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
 from .app_state import app_state
@@ -70,7 +70,8 @@ def add_commands(command: Callable[..., None]) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     names = [options.app] if options.app else app_names()
-    states = [app_state(load_settings(name).layout) for name in names]
+    certificates = {row["site"]: row for row in certificate_state.all_states()}
+    states = [{**app_state(load_settings(name).layout), "certificate": certificates.get(name)} for name in names]
     if options.json:
         say(json.dumps({"apps": states}))
     for state in [] if options.json else states:
@@ -82,6 +83,10 @@ def _status(options: argparse.Namespace) -> int:
             say(f"{state['app']}: nothing deployed yet")
         if state["maintenance"]:
             say(f"  maintenance: since {state['maintenance']['since']}, visitors get 503")
+        certificate = state["certificate"]
+        if certificate and certificate["expires"]:
+            problem = f": {certificate['problem']}" if certificate["problem"] else ""
+            say(f"  certificate: {certificate['state']} until {certificate['expires']}{problem}")
         if state["activation"]:
             say(f"  activation: {state['activation']}")
     good = all(

@@ -19,6 +19,10 @@ options:
     type: list
     elements: str
     required: true
+  certificates:
+    description: Whether to look at the certificates of the host's sites too, as files and as served.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -105,6 +109,23 @@ kept:
   returned: success
   type: list
   elements: str
+certificates:
+  description: The certificates by the names of their sites, as C(ringstand --json certificates) tells them.
+  returned: when O(certificates=true)
+  type: dict
+  contains:
+    state:
+      description: V(placeholder), V(issued) (but not served), V(served) or V(missing).
+      type: str
+    expires:
+      description: End of its lifetime in UTC, or null.
+      type: str
+    renews:
+      description: When it will be renewed, in UTC, or null.
+      type: str
+    problem:
+      description: What is not as it should be, or null.
+      type: str
 uv_version:
   description: The version of the installed uv, or an empty text.
   returned: success
@@ -115,17 +136,23 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import app_info
+from ..module_utils import app_info, certificate_state
 from ..module_utils.errors import RingstandError
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"apps": {"type": "list", "elements": "str", "required": True}}, supports_check_mode=True
+        argument_spec={
+            "apps": {"type": "list", "elements": "str", "required": True},
+            "certificates": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
     )
     try:
         found = app_info.read(module.params["apps"])
+        if module.params["certificates"]:
+            found["certificates"] = {row["site"]: row for row in certificate_state.all_states()}
     except (RingstandError, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"Failed to read the state of the apps: {error}")
     module.exit_json(**found)

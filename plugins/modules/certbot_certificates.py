@@ -93,6 +93,27 @@ options:
         description: Name or path of certbot.
         type: str
         default: certbot
+  preflight_enabled:
+    description: Whether the controller asks port 80 of each domain's addresses for a token of ours before a certificate
+      is ordered. An answer that is not ours keeps it from being ordered, one that does not come is a warning.
+    type: bool
+    default: true
+  preflight:
+    description: What the controller has seen. It is filled in by the action of this module; a user leaves it out.
+    type: dict
+    suboptions:
+      asked:
+        description: Whether it has asked already.
+        type: bool
+        default: false
+      token:
+        description: Path of the token that it has asked for.
+        type: str
+        default: ""
+      refused:
+        description: The reason of each certificate that is not to be ordered, by name.
+        type: dict
+        default: {}
   ended:
     description: Names of certificates that are not to be renewed any more. Their files stay.
     type: list
@@ -168,15 +189,17 @@ others:
 """
 
 import contextlib
+from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import (
+    acme_preflight,
     certbot,
     certbot_run,
     certificate_attempts,
     certificate_settings,
 )
-from ansible_collections.ringstand.flask.plugins.module_utils.certificates import OPTIONS
+from ansible_collections.ringstand.flask.plugins.module_utils.certificates import OPTIONS, Wanted
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.x509 import ECDSA, RSA
 
@@ -193,6 +216,20 @@ CLIENT = {
     "program": {"type": "str", "default": "certbot"},
 }
 
+PREFLIGHT = {
+    "asked": {"type": "bool", "default": False},
+    "token": TEXT,
+    "refused": {"type": "dict", "default": {}},
+}
+
+
+def look_from_outside(module: AnsibleModule, client: certbot.Client, sites: Sequence[Wanted]) -> None:
+    """When something will be ordered, end with a token that the controller asks for before it comes back."""
+    if sites:
+        path, content = acme_preflight.place(client.renewal.webroot)
+        seen = {"path": path, "content": content, "sites": {site.name: list(site.domains) for site in sites}}
+        module.exit_json(changed=False, preflight={**seen, "addresses": acme_preflight.host_addresses()})
+
 
 def main() -> None:
     """Run the module."""
@@ -201,19 +238,27 @@ def main() -> None:
         argument_spec={
             "certificates": certificates,
             "client": {"type": "dict", "required": True, "options": CLIENT},
+            "preflight_enabled": {"type": "bool", "default": True},
+            "preflight": {"type": "dict", "options": PREFLIGHT},
             "ended": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     sites = certificate_settings.read_sites(module.params["certificates"])
     client = certificate_settings.read_client(module.params["client"])
-    ended = module.params["ended"]
+    ended, preflight = module.params["ended"], module.params["preflight"]
     try:
         if not module.check_mode:
             certbot.check_abilities(client)
         held = contextlib.nullcontext(certificate_attempts.load()) if module.check_mode else certificate_attempts.held()
         with held as memory:
-            outcomes = certbot_run.Run(client, memory, check=module.check_mode).ensure(sites)
+            refused = preflight["refused"] if preflight else {}
+            run = certbot_run.Run(client, memory, check=module.check_mode, refused=refused)
+            if preflight and not preflight["asked"]:
+                look_from_outside(module, client, run.orders(sites))
+            if preflight:
+                acme_preflight.remove(client.renewal.webroot, preflight["token"])
+            outcomes = run.ensure(sites)
             changed = memory.end(ended, [site.name for site in sites])
             others = certbot_run.others(sites, memory.ended)
     except RingstandError as error:
