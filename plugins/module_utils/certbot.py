@@ -88,7 +88,7 @@ def check_abilities(client: Client) -> None:
         least = ".".join(map(str, PROFILE_VERSION))
         raise RingstandError(
             f"Failed to ask for the profile {client.profile!r}: certbot {found[0]} has no profiles, {least} and newer "
-            "have. Remove certbot_profile, or take a newer certbot. Nothing was ordered."
+            "have. Set certbot_source to virtual_environment, or remove certbot_profile. Nothing was ordered."
         )
 
 

@@ -1,6 +1,9 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Install uv from a package index, at the version and with the hashes of a requirements file."""
+"""Install uv from a package index, at the version and with the hashes of a requirements file.
+
+Other programs that are to have a virtual environment of their own are installed in the same way.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,15 @@ def pip_wheel() -> str:
     return max(glob.glob(os.path.join(directory, "pip-*.whl")), default="")
 
 
-def installed_version(directory: str = DIRECTORY) -> str:
+def installed_version(directory: str = DIRECTORY, program: str = "uv") -> str:
     """The version that the installed uv prints, or an empty text."""
-    return (commands.run([os.path.join(directory, "bin", "uv"), "--version"]).stdout.split() + ["", ""])[1]
+    return (commands.run([os.path.join(directory, "bin", program), "--version"]).stdout.split() + ["", ""])[1]
 
 
-def pinned_version(requirements: str = REQUIREMENTS) -> str:
+def pinned_version(requirements: str = REQUIREMENTS, program: str = "uv") -> str:
     """The version that the requirements file pins, or an empty text."""
     with open(requirements, encoding="utf-8") as stream:
-        found = re.search(r"^uv==([^\s;\\]+)", stream.read(), re.MULTILINE)
+        found = re.search(rf"^{program}==([^\s;\\]+)", stream.read(), re.MULTILINE)
     return found[1] if found else ""
 
 
@@ -51,23 +54,24 @@ def ensure() -> None:
             install(DIRECTORY, REQUIREMENTS, PIP_CONFIG)
 
 
-def install(directory: str, requirements: str, pip_config: str) -> None:
+def install(directory: str, requirements: str, pip_config: str, program: str = "uv") -> None:
     """Make or mend a virtual environment and install the requirements into it.
 
     pip runs out of its wheel where there is one: to unpack and compile it for a single call takes longer than the call.
     Raises RingstandError with the last line that pip printed.
     """
-    if os.path.exists(os.path.join(directory, "pyvenv.cfg")) and not installed_version(directory):
+    if os.path.exists(os.path.join(directory, "pyvenv.cfg")) and not installed_version(directory, program):
         shutil.rmtree(directory)  # torn by a power cut: pip would take what is there for complete
     wheel = pip_wheel()
-    _run([PYTHON, "-m", "venv", *(["--without-pip"] if wheel else []), directory], "make a virtual environment for uv")
+    venv = [PYTHON, "-m", "venv", *(["--without-pip"] if wheel else []), directory]
+    _run(venv, f"make a virtual environment for {program}")
     _run(
         [
             os.path.join(directory, "bin", "python"),
             *["-m", "pip", "--quiet", "install", "--no-deps", "--only-binary=:all:", "--require-hashes"],
             f"--requirement={requirements}",
         ],
-        "install uv",
+        f"install {program}",
         {"PIP_CONFIG_FILE": pip_config, **({"PYTHONPATH": wheel} if wheel else {})},
     )
 

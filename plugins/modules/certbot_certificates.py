@@ -93,6 +93,19 @@ options:
         description: Name or path of certbot.
         type: str
         default: certbot
+  environment:
+    description: Installs certbot into the virtual environment C(/opt/ringstand/certbot), before it is asked for
+      anything. O(client.program) is then C(/opt/ringstand/certbot/bin/certbot).
+    type: dict
+    suboptions:
+      requirements:
+        description: Requirements file on the host, with hashes.
+        type: path
+        required: true
+      pip_config:
+        description: Configuration of pip on the host, with the package index and its certificate authorities.
+        type: path
+        required: true
   preflight_enabled:
     description: Whether the controller asks port 80 of each domain's addresses for a token of ours before a certificate
       is ordered. An answer that is not ours keeps it from being ordered, one that does not come is a warning.
@@ -195,6 +208,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     acme_preflight,
     certbot,
+    certbot_environment,
     certbot_run,
     certificate_attempts,
     certificate_settings,
@@ -216,6 +230,10 @@ CLIENT = {
     "program": {"type": "str", "default": "certbot"},
 }
 
+ENVIRONMENT = {
+    "requirements": {"type": "path", "required": True},
+    "pip_config": {"type": "path", "required": True},
+}
 PREFLIGHT = {
     "asked": {"type": "bool", "default": False},
     "token": TEXT,
@@ -238,6 +256,7 @@ def main() -> None:
         argument_spec={
             "certificates": certificates,
             "client": {"type": "dict", "required": True, "options": CLIENT},
+            "environment": {"type": "dict", "options": ENVIRONMENT},
             "preflight_enabled": {"type": "bool", "default": True},
             "preflight": {"type": "dict", "options": PREFLIGHT},
             "ended": {"type": "list", "elements": "str", "default": []},
@@ -248,6 +267,10 @@ def main() -> None:
     client = certificate_settings.read_client(module.params["client"])
     ended, preflight = module.params["ended"], module.params["preflight"]
     try:
+        given = module.params["environment"]
+        installed = bool(given) and certbot_environment.ensure(
+            given["requirements"], given["pip_config"], module.check_mode
+        )
         if not module.check_mode:
             certbot.check_abilities(client)
         held = contextlib.nullcontext(certificate_attempts.load()) if module.check_mode else certificate_attempts.held()
@@ -264,7 +287,7 @@ def main() -> None:
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     result = {
-        "changed": changed or any(outcome.changed for outcome in outcomes.values()),
+        "changed": installed or changed or any(outcome.changed for outcome in outcomes.values()),
         "certificates": {name: outcome.as_dict() for name, outcome in outcomes.items()},
     }
     if module._diff:

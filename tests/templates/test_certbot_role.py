@@ -55,6 +55,17 @@ def test_they_go_when_nobody_wants_them_any_more() -> None:
         assert files[path]["state"] == "absent"
 
 
+def test_an_environment_of_its_own_needs_no_package_of_certbot() -> None:
+    role = Role("certbot", certbot_certificates=[SITE], certbot_source="virtual_environment")
+    assert role.value("certbot_packages") == ["openssl", "python3-venv"]
+    client = json.loads(role.value("__certbot_settings"))["client"]
+    assert client["program"] == "/opt/ringstand/certbot/bin/certbot"
+    assert client["ca_bundle_path"] == "/etc/ssl/certs/ca-certificates.crt"
+    files = {entry["path"]: entry for entry in role.value("__certbot_environment_files")}
+    assert "certbot==5.8.0 \\\n    --hash=sha256:" in files["/opt/ringstand/certbot-requirements.txt"]["content"]
+    assert files["/opt/ringstand/certbot-pip.conf"]["mode"] == "0600"
+
+
 def test_a_plugin_brings_its_package() -> None:
     role = Role("certbot", certbot_certificates=[SITE, {**SITE, "dns_plugin": "cloudflare"}])
     assert role.value("certbot_packages") == ["certbot", "openssl", "python3-certbot-dns-cloudflare"]
