@@ -56,10 +56,9 @@ def wait_for_authority() -> None:
 
 
 def want(*sites: dict[str, Any], **client: str) -> None:
-    """As the role would write it: the usual certificates with changes to some, and to the way they are got."""
-    changed = {site["name"]: site for site in sites}
-    named = [changed.pop(site["name"], site) for site in ORIGINAL["certificates"]]
-    settings = {**ORIGINAL, "client": {**ORIGINAL["client"], **client}, "certificates": [*named, *changed.values()]}
+    """As the role would write it: the certificate of shop and others, and changes to the way they are got."""
+    wanted = {site["name"]: site for site in (ORIGINAL["certificates"][0], *sites)}
+    settings = {**ORIGINAL, "client": {**ORIGINAL["client"], **client}, "certificates": list(wanted.values())}
     SETTINGS.write_text(json.dumps(settings))
 
 
@@ -85,7 +84,8 @@ def rows(rc: int | None = None) -> dict[str, dict[str, Any]]:
 
 
 def forget_attempts() -> None:
-    MEMORY.unlink(missing_ok=True)
+    """Of the other certificates nobody wants a renewal, which would only take time."""
+    MEMORY.write_text(json.dumps({"schema": 1, "certificates": {}, "ended": ["blog", "late"]}))
 
 
 def served(site: str = "shop") -> str:
@@ -142,13 +142,11 @@ def account() -> None:
 
 
 def nonce() -> None:
-    """One nonce in five is refused; then all are."""
+    """One nonce in five is refused."""
     authority(nonce=20)
     first = served()
     assert renew("shop")["shop"]["issued"]
     assert served() != first
-    authority(nonce=100)
-    assert "refused the nonce of 6 attempts in a row" in renew("shop", rc=1)["shop"]["failure"]
     authority()
 
 
@@ -270,7 +268,7 @@ def refused() -> None:
 def locked() -> None:
     """Another certbot is at work."""
     hold = "import fcntl, time; held = open('/etc/letsencrypt/.certbot.lock', 'w'); fcntl.lockf(held, fcntl.LOCK_EX);"
-    with subprocess.Popen([sys.executable, "-c", f"{hold} time.sleep(4)"]) as other:
+    with subprocess.Popen([sys.executable, "-c", f"{hold} time.sleep(3)"]) as other:
         time.sleep(0.5)
         assert renew("shop")["shop"]["issued"]
         assert other.poll() == 0
@@ -289,10 +287,11 @@ def main(chosen: list[str]) -> None:
     for scenario in (one for one in ALL if one.__name__ in chosen or not chosen):
         start = time.monotonic()
         forget_attempts()
-        scenario()
         want()
+        scenario()
         print(f"{scenario.__name__}: {time.monotonic() - start:.1f} s", flush=True)
-    forget_attempts()
+    SETTINGS.write_text(json.dumps(ORIGINAL))
+    MEMORY.unlink()
     print(f"all: {time.monotonic() - begun:.1f} s")
 
 
