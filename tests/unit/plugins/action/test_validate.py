@@ -148,7 +148,7 @@ def test_a_misspelt_variable(tmp_path: Path, variable: str) -> None:
             "    redis_instances: [{name: a, port: 6400}, {name: b, port: 6400}]",
             "redis_instances[1].port = 6400",
         ),
-        ("nginx", "    nginx_sites: [{name: a, domains: ['*.a.b']}]", "nginx_sites[0].domains[0]"),
+        ("nginx", "    nginx_sites: [{name: a, domains: ['a.b:80']}]", "nginx_sites[0].domains[0]"),
         ("postgresql", "    postgresql_databases: [{name: postgres}]", 'postgresql_databases[0].name = "postgres"'),
         ("host", "    unrelated: 1", ""),
     ],
