@@ -34,6 +34,10 @@ AUTO_WORKERS_MIN = 2
 # 8 workers of 4 threads in two slots are 64 connections: PostgreSQL's default of 100 still holds them.
 AUTO_WORKERS_MAX = 8
 
+# Of what waits for an app in nginx: two connections each, of the 768 that each of nginx's processes has.
+UNDER_WAY_MIN = 256
+UNDER_WAY_PER_THREAD = 8
+
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
@@ -134,6 +138,7 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "media": [{**media, "dir": f"/srv/{app['name']}/shared/{media['dir']}"} for media in as_list(app["media"])],
             **{key: plain(app[key]) for key in EDGE_KEYS},
             **_own_certificate(app),
+            "max_connections": max_connections(app),
         }
         for app in normalise(apps, overrides).values()
     ]
@@ -142,6 +147,18 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
 def _own_certificate(app: App) -> App:
     given = {key: app["tls"][key] for key in OWN_CERTIFICATE if app["tls"].get(key)}
     return {"certificate": given} if app["tls"]["certificate"] == OWN else {}
+
+
+def max_connections(app: App) -> int | None:
+    """How many requests may be under way to the app or wait for it; any more are asked to come back (503).
+
+    Without a limit they fill nginx's connections, which then cuts off visitors of all sites, and wait longer than it
+    waits for an answer. None for workers that answer many requests at once: they have limits of their own.
+    """
+    if app["worker_class"] not in ("gthread", "sync"):
+        return None
+    workers = AUTO_WORKERS_MAX if app["workers"] == "auto" else int(app["workers"])
+    return max(UNDER_WAY_MIN, UNDER_WAY_PER_THREAD * workers * int(app["threads"]))
 
 
 def backup_databases(apps: Any, overrides: Any = None) -> list[str]:

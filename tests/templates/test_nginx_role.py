@@ -268,6 +268,14 @@ def test_a_static_directory_ends_where_its_location_ends(url: str, folder: str) 
     assert named(found, "try_files") == [["$uri", "@app"]]
 
 
+def test_more_than_an_app_bears_does_not_reach_it() -> None:
+    (upstream,) = blocks(config(render({**SITE, "max_connections": 256}), SHOP), "upstream")
+    assert named(upstream, "server") == [["unix:/run/shop/live.sock", "fail_timeout=0", "max_conns=256"]]
+    assert named(upstream, "zone") == [["ringstand_shop", "64k"]], "nginx's processes count together"
+    (upstream,) = blocks(config(render({**SITE, "max_connections": None}), SHOP), "upstream")
+    assert not named(upstream, "zone")
+
+
 def test_every_header_is_always_sent() -> None:
     added = {arguments[0]: arguments[1:] for arguments in named(config(render(SITE), HEADERS), "add_header")}
     assert {name for name, arguments in added.items() if arguments[-1] != "always"} == {"Content-Disposition"}

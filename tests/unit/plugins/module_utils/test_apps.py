@@ -201,6 +201,21 @@ def test_the_site_in_front_of_an_app() -> None:
     assert app_items.nginx_sites(shop())[0]["static"] == []
 
 
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({}, 256),
+        ({"workers": 2}, 256),
+        ({"threads": 8}, 512),
+        ({"workers": 20, "threads": 4}, 640),
+        ({"workers": 3, "worker_class": "sync"}, 256),
+        ({"worker_class": "gevent"}, None),
+    ],
+)
+def test_what_may_wait_for_an_app_is_more_than_what_it_answers_at_once(options: dict, most: Any) -> None:
+    assert app_items.nginx_sites(shop(**options))[0]["max_connections"] == most
+
+
 def test_an_absent_app_needs_no_other_key_and_no_role_knows_it() -> None:
     given = {**shop(), "blog": {"state": "absent"}}
     assert apps.absent(given) == ["blog"]
