@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whom the folders of an app belong to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from role_templates import Role
+
+APP = {"name": "shop", "wsgi": "shop:app", "environment": {}}
+SHARED = "/srv/shop/shared"
+
+
+def folders(**keys: Any) -> dict[str, tuple[str, str, str]]:
+    role = Role("gunicorn", gunicorn_apps=[{**APP, **keys}], cli_install_enabled=True)
+    entries = json.loads(role.template("files.json.j2"))
+    return {
+        entry["path"]: (entry.get("owner", "root"), entry.get("group", "root"), entry.get("mode", "0755"))
+        for entry in entries
+        if entry.get("state") == "directory"
+    }
+
+
+def test_nobody_else_reads_what_an_app_keeps() -> None:
+    found = folders()
+    assert found[SHARED] == ("shop", "shop", "0750")
+    assert not [path for path in found if path.startswith(f"{SHARED}/")]
+
+
+@pytest.mark.parametrize(("media", "folder"), [({}, "media"), ({"dir": "uploads"}, "uploads")])
+def test_nginx_reads_the_uploads_and_nothing_else(media: dict[str, str], folder: str) -> None:
+    found = folders(media=media)
+    # Passed through, not listed; and what the app makes in the folder belongs to the group that may read it.
+    assert found[SHARED] == ("shop", "www-data", "0710")
+    assert found[f"{SHARED}/{folder}"] == ("shop", "www-data", "2750")
