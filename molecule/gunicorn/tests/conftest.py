@@ -71,13 +71,13 @@ class Crucible:
         return self.host.check_output("curl -sS --fail --unix-socket /run/crucible/live.sock http://localhost%s", path)
 
     @contextlib.contextmanager
-    def load(self, clients: int = 6) -> Iterator[dict[str, Any]]:
+    def load(self, clients: int = 6, pause_seconds: float = 0.04) -> Iterator[dict[str, Any]]:
         """Send requests during the block; the result is filled in at its end."""
         self.put(LOAD.read_bytes(), "/root/load.py")
         self.host.check_output("rm -f /root/stop /root/load.json")
         self.host.check_output(
             "systemd-run --quiet --collect --unit=load --property=StandardOutput=file:/root/load.json "
-            f"python3 /root/load.py /run/crucible/live.sock /root/stop {clients}"
+            f"python3 /root/load.py /run/crucible/live.sock /root/stop {clients} {pause_seconds}"
         )
         result: dict[str, Any] = {}
         try:

@@ -1,5 +1,8 @@
 """Ask an app through its live socket, as nginx does, until a file appears; print what came of it as one JSON object.
 
+load.py SOCKET FILE CLIENTS PAUSE, with the seconds that each client waits after an answer: a saturated machine would
+only measure its own queue.
+
 A client never retries: a request that gets no answer, or another one than 200, counts as failed.
 """
 
@@ -12,9 +15,7 @@ import sys
 import threading
 import time
 
-# Not as fast as they can: a saturated machine would only measure its own queue.
-PAUSE_SECONDS = 0.01
-SOCKET, STOP, CLIENTS = sys.argv[1], sys.argv[2], int(sys.argv[3])
+SOCKET, STOP, CLIENTS, PAUSE_SECONDS = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 
 
 class Connection(http.client.HTTPConnection):

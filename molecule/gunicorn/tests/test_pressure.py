@@ -7,17 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+from once import once_per_host
 
 VISITS = Path(__file__).with_name("long_visits.py")
-DONE = "/root/pressure-tested"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def once_per_host(host):
-    if host.file(DONE).exists:
-        pytest.skip("has run on this host before its restart")
-    yield
-    host.check_output(f"touch {DONE}")
+def once(host):
+    once_per_host(host, "pressure")
 
 
 @contextlib.contextmanager

@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 from conftest import PROGRESS
+from once import once_per_host
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
-DONE = "/root/switches-tested"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def once_per_host(host):
+def once(host):
     """A restart of the host changes nothing of what is tested here; what it must not change, test_gunicorn says."""
-    if host.file(DONE).exists:
-        pytest.skip("has run on this host before its restart")
-    yield
-    host.check_output(f"touch {DONE}")
+    once_per_host(host, "switches")
 
 
 def no_activation(crucible) -> bool:
@@ -37,7 +34,7 @@ def killed(crucible, step) -> bool:
 
 def test_deploy_restart_and_rollback_lose_no_request(crucible):
     before = crucible.live()
-    with crucible.load() as load:
+    with crucible.load(pause_seconds=0.01) as load:
         deployed = crucible.deploy()
         restarted = crucible.ringstand("restart", "crucible")
         back = crucible.ringstand("rollback", "crucible")
@@ -108,8 +105,10 @@ def test_killed_at_a_step_the_next_run_converges(crucible, step):
 
 
 def test_a_second_deploy_is_refused_and_told_who_is_at_work(crucible):
-    crucible.host.check_output(f"systemd-run --quiet --collect --unit=first {crucible.deploy_command('good')} --by ann")
-    crucible.wait_for(lambda: crucible.phase() == "observe" and not no_activation(crucible))
+    # One that is at work for some seconds for sure, however slow the machine is.
+    command = crucible.deploy_command("hangs")
+    crucible.host.check_output(f"systemd-run --quiet --collect --unit=first {command} --by ann")
+    crucible.wait_for(lambda: crucible.phase() == "gate" and not no_activation(crucible))
     refused = crucible.deploy()
     assert refused["result"] == "failed"
     assert "another activation is under way: deploy by ann since" in refused["reason"]
