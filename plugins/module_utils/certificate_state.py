@@ -25,6 +25,7 @@ CERTIFICATES_DIR = "/etc/ringstand/certificates"
 PLACEHOLDER, ISSUED, SERVED, MISSING = "placeholder", "issued", "served", "missing"
 # So many failures in a row are no passing fault any more.
 _ALARM_FAILURES = 3
+_JOURNAL, _BRING = "see journalctl -u ringstand-certificates", "whoever brings it has to bring a new one"
 
 
 def all_states(now: float | None = None) -> list[dict[str, Any]]:
@@ -68,7 +69,7 @@ def site_state(site: Wanted, from_acme: bool, now: float | None = None, memory: 
         row["renews"] = utc(certbot_run.due_at(details, memory, site.name))
     fault = certificate_deploy.not_served(details, domains)
     lacks = sorted(set(domains) - set(details.domains)) if from_acme else []
-    age = age_problem(details, now)
+    age = age_problem(details, now, _JOURNAL if from_acme else _BRING)
     found = fault or age
     if lacks and not found:
         found = f"it lacks {', '.join(lacks)}; {_told(attempts)}"
@@ -86,13 +87,13 @@ def _told(attempts: certificate_attempts.Attempts) -> str:
     return f"its {attempts.step} failed{times}: {attempts.reason}. Asked again after {utc(attempts.next)}"
 
 
-def age_problem(details: x509.Details, now: float) -> str | None:
+def age_problem(details: x509.Details, now: float, remedy: str) -> str | None:
     """That a certificate has expired, or should have been renewed by now."""
     left = details.expires - now
     if left <= 0:
         return "it has expired"
     if certificate_due.is_alarming(details.starts, details.expires, now):
-        return f"it ends in {left / 86400:.1f} days and was not renewed: see journalctl -u ringstand-certificates"
+        return f"it ends in {left / 86400:.1f} days and was not renewed: {remedy}"
     return None
 
 

@@ -250,6 +250,14 @@ def test_the_type_of_a_problem_is_in_the_log(tmp_path: Path, monkeypatch: pytest
     assert caught.value.details["kind"] == certbot.RATE_LIMIT
 
 
+def test_what_an_earlier_run_has_logged_counts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = fake_certbot(tmp_path, monkeypatch, "echo 'Error: out of disk' >&2; exit 1")
+    (tmp_path / "letsencrypt.log").write_text("urn:ietf:params:acme:error:rateLimited :: of an earlier run\n")
+    with pytest.raises(RingstandError, match="certbot failed: Error: out of disk") as caught:
+        certbot.issue(client, SITE, replaces=False)
+    assert caught.value.details["kind"] == certbot.OTHER
+
+
 def test_an_account_that_is_refused_again_is_not_moved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certbot_lineage, "ROOT", str(tmp_path))
     client = fake_certbot(tmp_path, monkeypatch, "echo 'acme:error:accountDoesNotExist' >&2; exit 1")

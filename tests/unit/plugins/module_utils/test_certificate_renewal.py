@@ -320,6 +320,14 @@ def test_the_alarm_is_raised_below_a_quarter(host: Host, served: Callable[[], di
     assert served()["alarm"]
 
 
+def test_a_certificate_that_somebody_brings_is_watched_too(host: Host, served: Callable[[], dict[str, Any]]) -> None:
+    (host.path / "certbot.json").unlink()
+    assert (served()["problem"], served()["renews"]) == (None, None)
+    host.now += 89 * DAY
+    assert "was not renewed: whoever brings it has to bring a new one" in served()["problem"]
+    assert served()["alarm"]
+
+
 def test_a_domain_that_could_not_be_added_is_a_problem(host: Host, served: Callable[[], dict[str, Any]]) -> None:
     host.domains = [*DOMAINS, "new.example.com"]
     host.settings()
