@@ -1,4 +1,4 @@
-"""Run the tests: two stages side by side, each stage's seconds, the output of those that fail.
+"""Run the tests: three stages side by side, each stage's seconds, the output of those that fail.
 
   bin/test                     everything
   bin/test lint                ansible-lint, yamllint, ruff, mypy
@@ -24,20 +24,19 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".cache" / "test"
-LANES = 2
+# One more than most machines have processors: a stage waits for its hosts, and they for deploys, a third of its time.
+LANES = 3
 LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
-# Tests that share a host. The first ones measure seconds, so nothing else may run beside them.
-E2E_ALONE = "site"
+# Tests that share a host.
 E2E_HOSTS = {"site": ("test_site", "test_collection"),
              "changes": ("test_check_mode", "test_drift", "test_deploy"),
              "operations": ("test_operations", "test_faults")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
-LONGEST_FIRST = ("molecule gunicorn", "e2e operations", "e2e changes", "molecule backup", "molecule certbot",
-                 "molecule restore", "e2e controller", "molecule apps", "molecule postgresql", "site debian-13",
-                 "site debian-12",
-                 "molecule redis", "molecule nginx", "molecule host")
+LONGEST_FIRST = ("e2e changes", "molecule gunicorn", "molecule certbot", "e2e operations", "molecule restore",
+                 "molecule nginx", "molecule postgresql", "molecule host", "molecule backup", "e2e controller",
+                 "molecule modules", "molecule redis", "molecule apps", "site debian-13", "site debian-12", "e2e site")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
             "tests/bench/bench.py"]
@@ -48,7 +47,6 @@ class Stage:
     name: str
     commands: list[list[str]]
     environment: dict[str, str] = field(default_factory=dict)
-    alone: bool = False  # it measures seconds, so nothing else may run beside it
     seconds: float = 0
     passed: bool = False
 
@@ -90,7 +88,7 @@ def stages() -> list[Stage]:
             hosts[path.stem.removeprefix("test_").replace("_", "-")] = (path.stem,)
     for topic, names in hosts.items():
         found.append(Stage(f"e2e {topic}", [["pytest", "--durations=5", *(f"tests/e2e/{name}.py" for name in names)]],
-                           {"E2E_HOST": f"e2e-{topic}"}, alone=topic == E2E_ALONE))
+                           {"E2E_HOST": f"e2e-{topic}"}))
     return found[:3] + sorted(found[3:], key=length)
 
 
@@ -159,16 +157,22 @@ def run_lane(waiting: queue.SimpleQueue[Stage], terminal: threading.Lock) -> Non
         report(stage, terminal)
 
 
-def run_all(wanted: list[Stage], lanes: int) -> None:
+def run_all(wanted: list[Stage]) -> None:
     waiting: queue.SimpleQueue[Stage] = queue.SimpleQueue()
     for stage in wanted:
         waiting.put(stage)
     terminal = threading.Lock()
-    threads = [threading.Thread(target=run_lane, args=(waiting, terminal), daemon=True) for _lane in range(lanes)]
+    threads = [threading.Thread(target=run_lane, args=(waiting, terminal), daemon=True) for _lane in range(LANES)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def processor_ticks() -> tuple[int, int]:
+    """All ticks of this machine's processors since its boot, and those in which one had nothing to do."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]  # idle, and idle but for a disk
 
 
 def main() -> int:
@@ -179,11 +183,12 @@ def main() -> int:
     arguments = parser.parse_args()
     wanted = chosen(arguments.part, arguments.argument)
     LOGS.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    run_all([stage for stage in wanted if not stage.alone], LANES)
-    run_all([stage for stage in wanted if stage.alone], 1)
+    started, (total, idle) = time.monotonic(), processor_ticks()
+    run_all(wanted)
     failed = [stage.name for stage in wanted if not stage.passed]
-    print(f"{time.monotonic() - started:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    busy = 1 - (processor_ticks()[1] - idle) / max(processor_ticks()[0] - total, 1)
+    print(f"{time.monotonic() - started:.0f} s, processors busy {busy:.0%}"
+          + (f"; failed: {', '.join(failed)}" if failed else ""))
     print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 

@@ -1,16 +1,18 @@
-"""One host for all tests here. The first run is made as talkative as it can be, with secrets planted; the second is
-made as users make it, with its remote calls counted."""
+"""One host for the tests of a session, with secrets planted. How it became a site is looked at for the tests that ask:
+``bare`` a run in check mode before the first, ``watched`` the first one as talkative as it can be, ``second`` the one
+after it, as users make it, with its remote calls counted."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import resource
 import secrets
 import shlex
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ yaml.SafeDumper.add_representer(Unsafe, lambda dumper, value: dumper.represent_s
 class Run:
     output: str
     seconds: float
+    cpu_seconds: float  # of this machine, for all processes of the run; beside other work they are nearly the same
     calls: list[str]
     code: int
 
@@ -52,6 +55,12 @@ class Run:
         return int(re.search(rf"{HOST} .*\b{word}=(\d+)", self.output)[1])
 
 
+def cpu_seconds_of_children() -> float:
+    """What the processes have used that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @dataclass
 class Site:
     """A converged host, and what was seen while it became one."""
@@ -61,11 +70,9 @@ class Site:
     planted: dict[str, str]
     work: Path
     first: Run | None = None
-    second: Run | None = None
     bare: Run | None = None
     bare_files: tuple[dict, dict] = ({}, {})
     commands_seen: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
 
     def play(self, *arguments: str, playbook: str = str(CHECKOUT / "site.yml"), config: str | None = None,
              cwd: Path = CHECKOUT, environment: dict[str, str] | None = None) -> Run:
@@ -75,11 +82,12 @@ class Site:
                    "COUNTING_SSH_LOG": str(calls), "ANSIBLE_CONFIG": config or str(CHECKOUT / "ansible.cfg"),
                    "ANSIBLE_NOCOLOR": "1", **(environment or {})}
         counted.pop("ANSIBLE_FORCE_COLOR", None)
-        started = time.monotonic()
+        started, used = time.monotonic(), cpu_seconds_of_children()
         done = subprocess.run(["ansible-playbook", "-i", str(self.inventory), playbook, *arguments], cwd=cwd, text=True,
                               env=counted, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               check=False)
-        return Run(done.stdout, time.monotonic() - started, calls.read_text().splitlines(), done.returncode)
+        return Run(done.stdout, time.monotonic() - started, cpu_seconds_of_children() - used,
+                   calls.read_text().splitlines(), done.returncode)
 
     def root(self, command: str, stdin: str = "") -> str:
         """What a command says as root on the host; it may fail."""
@@ -111,7 +119,7 @@ def variables(planted: dict[str, str]) -> dict[str, Any]:
         "wsgi": "shop:create_app()",
         "database": {"extensions": ["citext"]},
         "static": {"url": "/static/", "dir": "shop/static"},
-        "health": {"path": "/health/ready", "probation_seconds": 1},
+        "health": {"path": "/health/ready", "observe_seconds": 1, "probation_seconds": 1},
         "tls": {"certificate": "self_signed"},
         "secret_key": planted["secret_key"],
         "redis_password": planted["redis_password"],
@@ -159,39 +167,69 @@ def only_user():
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory, only_user):
+def site(request, tmp_path_factory, only_user):
+    asked_for = {name for item in request.session.items for name in item.fixturenames}
     test_hosts.remove([HOST])
     started = test_hosts.up(HOST, DISTRIBUTION, None, [])
     work = tmp_path_factory.mktemp("site")
     made = Site(started.address, work / "hosts.yml", plant(), work)
     write_inventory(made.inventory, variables(made.planted))
     try:
-        made.root(":")  # whatever only the first login makes
-        before = made.files()
-        made.bare = made.play("--check", "--diff")
-        made.bare_files = (before, made.files())
-        made.root("systemd-run --quiet --unit=sampler python3 -c \"$(cat)\"", stdin=SAMPLER)
-        made.first = made.play("-vvv", "--diff")
-        made.root("rm /run/sampling; sleep 1")
-        made.commands_seen = made.root("cat /run/sampled")
+        if "bare" in asked_for:
+            run_bare(made)
+        if "watched" in asked_for:
+            run_watched(made)
+        else:
+            made.first = made.play()
         if made.first.code:
             pytest.fail(f"Failed to converge the site:\n{made.first.output[-4000:]}", pytrace=False)
-        made.second = made.play()
-        record(made)
         yield made
     finally:
         if not os.environ.get("E2E_KEEP_HOST"):
             test_hosts.remove([HOST])
 
 
-def record(site: Site) -> None:
+def run_bare(site: Site) -> None:
+    site.root(":")  # whatever only the first login makes
+    before = site.files()
+    site.bare = site.play("--check", "--diff")
+    site.bare_files = (before, site.files())
+
+
+def run_watched(site: Site) -> None:
+    site.root("systemd-run --quiet --unit=sampler python3 -c \"$(cat)\"", stdin=SAMPLER)
+    site.first = site.play("-vvv", "--diff")
+    site.root("rm /run/sampling; sleep 1")
+    site.commands_seen = site.root("cat /run/sampled")
+
+
+@pytest.fixture(scope="session")
+def bare(site):
+    return site.bare
+
+
+@pytest.fixture(scope="session")
+def watched(site):
+    return site.first
+
+
+@pytest.fixture(scope="session")
+def second(site):
+    run = site.play()
+    record(site.first, run)
+    return run
+
+
+def record(first: Run, second: Run) -> None:
     """Keep the figures where a later change can be compared with them."""
     path = CHECKOUT / ".cache" / "test" / "site-figures.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({
         "distribution": DISTRIBUTION,
-        "first": {"seconds": round(site.first.seconds, 1), "calls": len(site.first.calls)},
-        "second": {"seconds": round(site.second.seconds, 1), "calls": len(site.second.calls)},
+        "first": {"seconds": round(first.seconds, 1), "cpu": round(first.cpu_seconds, 1),
+                  "calls": len(first.calls)},
+        "second": {"seconds": round(second.seconds, 1), "cpu": round(second.cpu_seconds, 1),
+                   "calls": len(second.calls)},
     }, indent=2) + "\n")
 
 

@@ -45,26 +45,26 @@ def differences(before: dict[str, list], after: dict[str, list]) -> dict[str, tu
     return found
 
 
-def test_a_bare_host_does_not_make_it_fail(site):
-    assert site.bare.code == 0, site.bare.output[-4000:]
-    assert "Deploy the apps that have no release yet" in " ".join(site.bare.changed())
+def test_a_bare_host_does_not_make_it_fail(bare):
+    assert bare.code == 0, bare.output[-4000:]
+    assert "Deploy the apps that have no release yet" in " ".join(bare.changed())
 
 
-def test_nothing_is_written_on_a_bare_host(site):
+def test_nothing_is_written_on_a_bare_host(site, bare):
     before, after = site.bare_files
     assert len(before) > 5000
     assert differences(before, after) == {}
 
 
-def test_a_first_run_is_seen_in_the_listing(site):
+def test_a_first_run_is_seen_in_the_listing(site, bare):
     """The comparison is one that finds something."""
     written = differences(site.bare_files[0], site.files())
     assert {"/etc/nginx/ringstand/sites/shop.conf", "/etc/passwd", "/usr/sbin/nginx", "/opt/ringstand"} <= set(written)
 
 
 @pytest.mark.parametrize("text", UNKNOWN)
-def test_what_cannot_be_known_on_a_bare_host_is_said(site, text):
-    assert text in " ".join(site.bare.output.split())
+def test_what_cannot_be_known_on_a_bare_host_is_said(bare, text):
+    assert text in " ".join(bare.output.split())
 
 
 BY_HAND = """

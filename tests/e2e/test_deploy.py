@@ -32,7 +32,7 @@ def downgrade():
 def test_a_deploy_and_a_rollback_lose_no_request(site, team):
     before = team.status()["release"]
     team.change("second")
-    with visitors(site.address, NAME) as seen:
+    with visitors(site.address, NAME, count=8, pause_seconds=0.02) as seen:  # a crowd, in this test
         deployed = team.play("deploy.yml", "-e", "app=shop")
         after = team.status()["release"]
         back = team.play("rollback.yml", "-e", "app=shop")

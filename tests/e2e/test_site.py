@@ -9,9 +9,11 @@ import host as test_hosts
 from conftest import HOST
 
 MOST_CALLS = 16
-# A third of what a mix of well-known roles needs for the same second run (34 to 39 s), which catches what grows. The
-# promise is 10 s: bin/bench measures it, on a machine with nothing else to do.
-MOST_SECONDS = 13
+# The promise is 10 s in all, which bin/bench measures on a machine with nothing else to do. Here other tests run beside
+# this one, so that what grows is seen by the processor's time on the controller, which is two thirds of the whole, and
+# what waits by a bound that is as far away as other work makes it.
+MOST_CPU_SECONDS = 9
+MOST_SECONDS = 40
 
 
 def test_ready(site):
@@ -33,23 +35,26 @@ def test_the_worker_of_its_procfile_runs_beside_it(site):
     assert state["processes"][0]["release"] == state["release"]
 
 
-def test_a_second_run_changes_nothing(site):
-    assert site.second.code == 0
-    assert site.second.changed() == []
-    assert site.second.recap("changed") == 0
-    assert site.second.recap("failed") == 0
+def test_a_second_run_changes_nothing(second):
+    assert second.code == 0
+    assert second.changed() == []
+    assert second.recap("changed") == 0
+    assert second.recap("failed") == 0
 
 
-def test_a_second_run_needs_few_calls(site):
-    assert len(site.second.calls) <= MOST_CALLS, "\n".join(call[-200:] for call in site.second.calls)
+def test_a_second_run_needs_few_calls(second):
+    assert len(second.calls) <= MOST_CALLS, "\n".join(call[-200:] for call in second.calls)
 
 
-def test_a_second_run_is_quick(site):
-    """The quickest of at most three: the bound is about what a run costs, and machines are shared."""
-    seconds = [site.second.seconds]
-    while min(seconds) > MOST_SECONDS and len(seconds) < 3:
-        seconds.append(site.play().seconds)
-    assert min(seconds) <= MOST_SECONDS, seconds
+def test_a_second_run_is_quick(site, second):
+    """The quickest of at most three: the bounds are about what a run costs, and machines are shared."""
+    def quick(run):
+        return run.cpu_seconds <= MOST_CPU_SECONDS and run.seconds <= MOST_SECONDS
+
+    runs = [second]
+    while not quick(runs[-1]) and len(runs) < 3:
+        runs.append(site.play())
+    assert quick(runs[-1]), [(run.cpu_seconds, run.seconds) for run in runs]
 
 
 def test_check_mode_predicts_no_change(site):
@@ -69,12 +74,12 @@ def leaked(site, text):
     return [name for name, value in site.planted.items() if value[:30] in text]
 
 
-def test_no_secret_in_the_output(site):
-    assert "PLAY RECAP" in site.first.output
-    assert leaked(site, site.first.output) == []
+def test_no_secret_in_the_output(site, watched):
+    assert "PLAY RECAP" in watched.output
+    assert leaked(site, watched.output) == []
 
 
-def test_no_secret_in_a_command_line(site):
+def test_no_secret_in_a_command_line(site, watched):
     assert "gunicorn" in site.commands_seen  # the sampler saw something
     assert leaked(site, site.commands_seen) == []
 
