@@ -56,7 +56,8 @@ def read_window(answer: dict[str, Any]) -> Window | None:
 
 def _get(url: str, context: ssl.SSLContext) -> tuple[dict[str, Any], Any]:
     request = urllib.request.Request(url, headers={"User-Agent": "ringstand"})  # noqa: S310 - https, as validated
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
         return json.loads(answer.read(_MAX_BYTES)), answer.headers
 
 

@@ -119,8 +119,8 @@ options:
         description: Whether it has asked already.
         type: bool
         default: false
-      token:
-        description: Path of the token that it has asked for.
+      url_path:
+        description: Path of what it has asked for.
         type: str
         default: ""
       refused:
@@ -236,7 +236,7 @@ ENVIRONMENT = {
 }
 PREFLIGHT = {
     "asked": {"type": "bool", "default": False},
-    "token": TEXT,
+    "url_path": TEXT,
     "refused": {"type": "dict", "default": {}},
 }
 
@@ -280,7 +280,7 @@ def main() -> None:
             if preflight and not preflight["asked"]:
                 look_from_outside(module, client, run.orders(sites))
             if preflight:
-                acme_preflight.remove(client.renewal.webroot, preflight["token"])
+                acme_preflight.remove(client.renewal.webroot, preflight["url_path"])
             outcomes = run.ensure(sites)
             changed = memory.end(ended, [site.name for site in sites])
             others = certbot_run.others(sites, memory.ended)
