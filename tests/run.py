@@ -38,7 +38,7 @@ LONGEST_FIRST = ("e2e changes", "molecule gunicorn", "molecule certbot", "e2e op
                  "molecule modules", "molecule redis", "molecule apps", "site debian-13", "site debian-12", "e2e site")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
-            "tests/bench/bench.py"]
+            "tests/bench/bench.py", "tests/bench/edge.py"]
 
 
 @dataclass
