@@ -458,9 +458,12 @@ def test_the_host_gets_hashes_which_stay_as_they_are() -> None:
     entry = render(FULL)["/etc/nginx/ringstand/users/shop"]
     assert (entry["group"], entry["mode"], "content" in entry) == ("www-data", "0640", False)
     salt = entry["secret_content"].split("$")[2]
-    again = render(FULL, salts={"shop": {"alice": salt}, "shop.9": {"eve": "abc"}})
+    others = {"shop.9": {"eve": "abc"}, "gone": {}, "unknown": {"eve": "abc"}}
+    again = render(FULL, salts={"shop": {"alice": salt}, **others}, nginx_removed_sites=["gone"])
     assert again["/etc/nginx/ringstand/users/shop"]["secret_content"] == entry["secret_content"]
-    assert again["/etc/nginx/ringstand/users/shop.9"]["state"] == "absent"
+    for file in ("shop.9", "gone"):
+        assert again[f"/etc/nginx/ringstand/users/{file}"]["state"] == "absent"
+    assert "/etc/nginx/ringstand/users/unknown" not in again  # that site is served on
     assert "correct horse" not in json.dumps(list(again.values()))
 
 
