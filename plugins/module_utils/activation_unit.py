@@ -155,6 +155,7 @@ def _refused(settings: AppSettings, kind: str, stderr: str) -> None:
     """Raise when systemd has refused the unit because another one has its name."""
     reason = holder(settings.layout)
     if reason or "already" in stderr:
+        reason = reason or "one that is just ending"
         raise RingstandError(
             f"Failed to {kind} {settings.name}: another activation is under way: {reason}. "
             f"Wait for it; follow it with `journalctl -fu {settings.layout.activation_unit}`."
