@@ -157,6 +157,29 @@ def restart_foreseen(values: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     )
 
 
+def new_objects(
+    server: Mapping[str, Any], roles: Sequence[Mapping[str, Any]], databases: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """The roles and databases that are missing, and the statements that make them as they have to be, in order.
+
+    A role with a password is not among them, because a statement would show it, nor is a database whose owner is such
+    a role. Names have been checked: none has a quote in it.
+    """
+    made = [role for role in roles if role["name"] not in server["roles"] and not role.get("password")]
+    statements = [f'CREATE ROLE "{role["name"]}" {role_flags(role).replace(",", " ")}' for role in made]
+    owners = {*server["roles"], *(role["name"] for role in made)}
+    missing = [one for one in databases if one["name"] not in server["databases"] and one["owner"] in owners]
+    for database in missing:
+        name, owner = database["name"], database["owner"]
+        statements.append(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE template0 ENCODING \'UTF8\'')
+        statements.append(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC')
+    return {
+        "roles": [role["name"] for role in made],
+        "databases": [database["name"] for database in missing],
+        "statements": statements,
+    }
+
+
 def _warnings(
     cluster: Cluster, server: Mapping[str, Any], stale: bool, roles: Sequence[Any], databases: Sequence[Any]
 ) -> list[str]:
@@ -248,5 +271,6 @@ def compare(
             for name in database["extensions"]
             if name not in state["extensions"]
         ],
+        "new": new_objects(server, roles, databases),
         "warnings": _warnings(cluster, server, stale, roles, databases),
     }

@@ -204,6 +204,24 @@ extensions:
   type: list
   elements: dict
   returned: always
+new:
+  description: Those missing roles and databases that can be made by statements without a secret in them, by
+    RV(new.statements) in one go.
+  type: dict
+  returned: always
+  contains:
+    roles:
+      description: Names of the roles.
+      type: list
+      elements: str
+    databases:
+      description: Names of the databases.
+      type: list
+      elements: str
+    statements:
+      description: What makes them, in order, each outside of a transaction.
+      type: list
+      elements: str
 warnings:
   description: What a person should know and this module's caller will not change.
   type: list
@@ -233,6 +251,7 @@ NOTHING: dict[str, list[Any]] = {
     "public_databases": [],
     "public_schemas": [],
     "extensions": [],
+    "new": {"roles": [], "databases": [], "statements": []},
 }
 
 

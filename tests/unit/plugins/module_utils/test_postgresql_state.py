@@ -59,6 +59,7 @@ def differences(
     result = compare(CLUSTER, found, [role], [database])
     result["roles"] = [item["name"] for item in result["roles"]]
     assert result.pop("data_checksums") is found["checksums"]
+    result.pop("new")
     return {key: value for key, value in result.items() if value}
 
 
@@ -74,6 +75,28 @@ def test_nothing_is_there() -> None:
         "public_databases": ["shop"],
         "extensions": [{"database": "shop", "name": "citext"}],
     }
+
+
+CREATE = (
+    'CREATE ROLE "shop" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS',
+    'CREATE DATABASE "shop" OWNER "shop" TEMPLATE template0 ENCODING \'UTF8\'',
+    'REVOKE CONNECT, TEMPORARY ON DATABASE "shop" FROM PUBLIC',
+)
+
+
+@pytest.mark.parametrize(
+    ("there", "role", "expected"),
+    [
+        pytest.param({}, ROLE, CREATE, id="both are missing"),
+        pytest.param({"roles": {"shop": STORED}}, ROLE, CREATE[1:], id="the role is there"),
+        pytest.param({"databases": {"shop": FOUND}}, ROLE, CREATE[:1], id="the database is there"),
+        # A module creates it, which shows no password, and the database after it.
+        pytest.param({}, {**ROLE, "password": "pencil"}, (), id="the role has a password"),
+    ],
+)
+def test_statements_for_what_is_missing(there: dict[str, Any], role: dict[str, Any], expected: tuple[str, ...]) -> None:
+    found = server(**{"roles": {}, "databases": {}, **there})
+    assert tuple(compare(CLUSTER, found, [role], [DATABASE])["new"]["statements"]) == expected
 
 
 def test_what_alter_system_has_set_is_taken_back_and_not_warned_of() -> None:
