@@ -108,13 +108,13 @@ def switch(soak: Soak) -> Iterator[dict[str, Any]]:
 def vm(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each fault in an emulated machine."""
     with Machine(Disk(soak.distribution).ensure()) as machine:
-        yield from vm_trials.run(machine, vm_trials.MACHINE_PLAN, soak.count, soak.chance, say)
+        yield from vm_trials.run(machine, soak.chosen(vm_trials.MACHINE_PLAN), soak.count, soak.chance, say)
 
 
 def power(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each fault on a host whose file system loses what was not flushed."""
     with PowerHost(soak.name, Disk(soak.distribution).ensure()) as host:
-        yield from vm_trials.run(host, vm_trials.HOST_PLAN, soak.count, soak.chance, say)
+        yield from vm_trials.run(host, soak.chosen(vm_trials.HOST_PLAN), soak.count, soak.chance, say)
 
 
 @dataclass
@@ -126,7 +126,16 @@ class Soak:
     count: int
     chance: random.Random
     keep_host: bool
+    only: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def chosen(self, plan: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Those faults of a plan that were asked for, by words of their names."""
+        found = tuple(one for one in plan if not self.only or any(word in " ".join(one) for word in self.only))
+        if not found:
+            names = ", ".join(sorted({" ".join(one).strip() for one in plan}))
+            sys.exit(f"soak: Failed to choose {', '.join(self.only)}: the faults are {names}")
+        return found
 
 
 TOPICS = {
@@ -154,6 +163,8 @@ def main() -> int:
     parser.add_argument("--distribution", default=os.environ.get("TESTHOST_DISTRIBUTION", "debian-13"))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--keep-host", action="store_true")
+    parser.add_argument("--only", action="append", default=[], metavar="WORDS",
+                        help="of power and vm, only faults whose name has these words, such as clock; repeatable")
     options = parser.parse_args()
     run, default, what = TOPICS[options.topic]
     count = options.count or default
@@ -163,7 +174,8 @@ def main() -> int:
               "distribution": options.distribution, "seed": options.seed, "asked": count}
     path = RESULTS / f"{options.topic}-{options.distribution}-{result['date']}.json"
     began = time.monotonic()
-    soak = Soak(name, options.distribution, count, random.Random(options.seed), options.keep_host)
+    soak = Soak(name, options.distribution, count, random.Random(options.seed), options.keep_host,
+                options.only)
     for case in run(soak):
         cases.append(case)
         record(path, {**result, **soak.facts, "seconds": round(time.monotonic() - began)}, cases)
