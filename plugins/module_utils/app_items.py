@@ -36,7 +36,7 @@ AUTO_WORKERS_MAX = 8
 
 # Of what waits for an app in nginx: two connections each, of the 768 that each of nginx's processes has.
 UNDER_WAY_MIN = 256
-UNDER_WAY_PER_THREAD = 8
+UNDER_WAY_PER_THREAD = 2
 
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
@@ -153,7 +153,8 @@ def max_connections(app: App) -> int | None:
     """How many requests may be under way to the app or wait for it; any more are asked to come back (503).
 
     Without a limit they fill nginx's connections, which then cuts off visitors of all sites, and wait longer than it
-    waits for an answer. None for workers that answer many requests at once: they have limits of their own.
+    waits for an answer. None for workers that answer many requests at once: they have limits of their own. It is the
+    same for all but the largest apps, because nginx cuts off idle visitors when it loads another number.
     """
     if app["worker_class"] not in ("gthread", "sync"):
         return None

@@ -206,8 +206,8 @@ def test_the_site_in_front_of_an_app() -> None:
     [
         ({}, 256),
         ({"workers": 2}, 256),
-        ({"threads": 8}, 512),
-        ({"workers": 20, "threads": 4}, 640),
+        ({"threads": 5}, 256),
+        ({"workers": 40, "threads": 8}, 640),
         ({"workers": 3, "worker_class": "sync"}, 256),
         ({"worker_class": "gevent"}, None),
     ],
