@@ -241,7 +241,7 @@ from ..module_utils.postgresql_cluster import Host, starts_at_boot
 from ..module_utils.postgresql_state import ATTRIBUTES, compare, read, restart_foreseen
 from ..module_utils.scram import is_md5
 
-NOTHING: dict[str, list[Any]] = {
+NOTHING: dict[str, Any] = {
     "pending_restart": [],
     "restart_foreseen": [],
     "altered_settings": [],
