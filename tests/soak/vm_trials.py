@@ -331,7 +331,7 @@ class Trials:
         """What a person reads of a deploy that failed."""
         if deploy.failed:
             failed = [line.strip() for line in deploy.output.splitlines()
-                      if "Failed to" in line or "UNREACHABLE" in line]
+                      if "Failed to" in line or "Failed the" in line or "UNREACHABLE" in line]
             trial.said = failed[0][:600] if failed else ""
             if not failed:
                 trial.problems.append(f"it failed without saying why: {deploy.output[-1500:]}")
