@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from . import certificate_due
+from . import certificate_due, locks
 from .certificate_due import Window
 from .errors import RingstandError
 from .releases import write_durably
@@ -119,17 +118,10 @@ def held(wait_seconds: float = LOCK_SECONDS) -> Iterator[Memory]:
 
     Raises RingstandError when another process has had it for longer than ``wait_seconds``.
     """
-    deadline = time.monotonic() + wait_seconds
     with open(LOCK_PATH, "w", encoding="ascii") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    said = f"another run has been getting certificates for more than {wait_seconds:g} s"
-                    raise RingstandError(f"Failed to get certificates: {said}; see `ps` for it") from None
-                time.sleep(_LOCK_POLL_SECONDS)
+        if not locks.acquire(lock.fileno(), wait_seconds, _LOCK_POLL_SECONDS):
+            said = f"another run has been getting certificates for more than {wait_seconds:g} s"
+            raise RingstandError(f"Failed to get certificates: {said}; see `ps` for it")
         memory = load()
         try:
             yield memory

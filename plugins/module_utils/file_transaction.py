@@ -4,23 +4,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from . import commands, files
+from . import commands, files, locks
 from .errors import RingstandError
 from .file_nodes import ABSENT, DIRECTORY, Node, Staged, put_directory, read_node, remove
 from .files import Change, Entry
 
 LOCK_PATH = "/run/ringstand-config-files.lock"
 LOCK_WAIT_SECONDS = 120.0
+_LOCK_POLL_SECONDS = 0.05
 VALIDATE_TIMEOUT_SECONDS = 60.0
 Runner = Callable[[Sequence[str], float], commands.Result]
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -144,19 +143,12 @@ def only_one_run() -> Iterator[bool]:
         return
     lock = os.open(LOCK_PATH, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
-                    raise RingstandError(
-                        f"Failed to lock {LOCK_PATH!r}: process {holder or 'unknown'} still changes files "
-                        f"after {LOCK_WAIT_SECONDS:g} s; wait for it or end it"
-                    ) from None
-                time.sleep(0.05)
+        if not locks.acquire(lock, LOCK_WAIT_SECONDS, _LOCK_POLL_SECONDS):
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+            raise RingstandError(
+                f"Failed to lock {LOCK_PATH!r}: process {holder or 'unknown'} still changes files "
+                f"after {LOCK_WAIT_SECONDS:g} s; wait for it or end it"
+            )
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield True
