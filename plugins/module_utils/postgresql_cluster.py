@@ -30,6 +30,7 @@ class Cluster:
     running: bool
     owner: str
     data_dir: str
+    socket_dir: str = SOCKET_DIR
 
     def __str__(self) -> str:
         return f"{self.version}/{self.name}"
@@ -48,7 +49,7 @@ class Cluster:
         The SQL goes through standard input: it is in no process list. Raises :class:`RingstandError`.
         """
         quoted = database.replace("\\", "\\\\").replace("'", "\\'")
-        command = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", SOCKET_DIR, "-p", str(self.port)]
+        command = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", self.socket_dir, "-p", str(self.port)]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
         try:
             done = subprocess.run(

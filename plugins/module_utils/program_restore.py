@@ -18,7 +18,7 @@ from .console import complain, say
 from .errors import RingstandError
 from .pgbackrest import OWNER
 from .restore_state import Progress
-from .restore_target import LATEST
+from .restore_target import LATEST, parse_target
 from .restore_unit import run_restore
 
 
@@ -42,7 +42,8 @@ def _restore(options: argparse.Namespace) -> int:
     if options.files or options.into:
         return _restore_files(options)
     if options.check:
-        plan = restore_plan.make(backup_settings.load(), options.to, options.confirm, flush=False)
+        target = parse_target(options.to, time.time())
+        plan = restore_plan.make(backup_settings.load(), target, options.confirm, flush=False)
         found = {
             "changed": True, "would": plan.describe(), "backup": plan.choice.backup.label, "target": plan.wanted,
             "kept": "", "problems": [],
@@ -110,5 +111,5 @@ def _do(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         cluster = replace(settings.find_cluster(), owner=OWNER)
         return restore_run.undo(request["confirm"], restore_state.read(), cluster, progress)
     progress.step("checking what there is to restore")
-    plan = restore_plan.make(settings, request["to"], request["confirm"], flush=True)
+    plan = restore_plan.make(settings, parse_target(request["to"], time.time()), request["confirm"], flush=True)
     return restore_run.perform(plan, progress)

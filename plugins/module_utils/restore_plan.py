@@ -7,7 +7,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import time
 from dataclasses import dataclass, replace
 
 from . import pgbackrest, restore_repository, restore_state
@@ -16,7 +15,7 @@ from .errors import RingstandError
 from .pgbackrest import OWNER
 from .postgresql_cluster import Cluster
 from .restore_state import State
-from .restore_target import Choice, choose, iso, parse_target
+from .restore_target import Choice, choose, iso
 
 _MIB = 1024 * 1024
 # Beside the backup's own size: WAL while it is replayed, and what the cluster writes until somebody looks.
@@ -25,19 +24,27 @@ _RESERVE_BYTES = 512 * _MIB
 
 @dataclass(frozen=True)
 class Plan:
-    """A restore whose preconditions hold."""
+    """A restore whose preconditions hold.
+
+    ``point`` is the name of the restore point that ``target`` is the time of, or empty. ``complete`` tells that nothing
+    was written after what is in the archive.
+    """
 
     settings: BackupSettings
     cluster: Cluster
     target: float | None
     choice: Choice
     complete: bool
-    data_exists: bool
-    unfinished: State | None
+    data_exists: bool = False
+    unfinished: State | None = None
+    point: str = ""
 
     @property
     def wanted(self) -> str:
-        return "the latest state" if self.target is None else iso(self.target)
+        """The target, for people."""
+        if self.target is None:
+            return "the latest state"
+        return f"the restore point {self.point} of {iso(self.target)}" if self.point else iso(self.target)
 
     def describe(self) -> str:
         """For people, one sentence."""
@@ -50,31 +57,42 @@ class Plan:
         )
 
 
-def make(settings: BackupSettings, to: str, confirm: str, flush: bool) -> Plan:
+def make(settings: BackupSettings, target: float | None, confirm: str, flush: bool, point: str = "") -> Plan:
     """Check all that can be checked. ``flush`` first brings a running cluster's last WAL into the archive.
 
     Raises :class:`RingstandError`; nothing has been changed then.
     """
-    now = time.time()
-    target = parse_target(to, now)
     cluster = replace(settings.find_cluster(), owner=OWNER)
-    unfinished = restore_state.read()
-    if unfinished and not unfinished.unfinished:
-        unfinished = None
+    unfinished = _unfinished()
     data_exists = has_data(cluster.data_dir)
     kept = bool(unfinished and unfinished.kept and os.path.isdir(unfinished.kept))
     if data_exists or kept:
         check_confirmed(confirm, cluster.data_dir)
     _check_directory(cluster.data_dir)
+    plan = _choose(settings, cluster, target, flush)
+    check_space(os.path.dirname(cluster.data_dir), plan.choice.backup.size, f"to {cluster.data_dir}")
+    return replace(plan, data_exists=data_exists, unfinished=unfinished, point=point)
+
+
+def aside(settings: BackupSettings, target: float | None, flush: bool, point: str = "") -> Plan:
+    """The same for a restore that leaves the cluster of this host alone: there is nothing to confirm."""
+    cluster = replace(settings.find_cluster(), owner=OWNER)
+    return replace(_choose(settings, cluster, target, flush), point=point)
+
+
+def _unfinished() -> State | None:
+    found = restore_state.read()
+    return found if found and found.unfinished else None
+
+
+def _choose(settings: BackupSettings, cluster: Cluster, target: float | None, flush: bool) -> Plan:
     repository = restore_repository.read(settings.stanza, cluster.version)
     archived = max(repository.segments.values(), default=0.0)
-    complete = cluster.running and not unfinished
+    complete = cluster.running and not _unfinished()
     if complete and flush and (target is None or target > archived):
         _flush(settings, cluster)
         repository = restore_repository.read(settings.stanza, cluster.version)
-    choice = choose(repository, target, complete)
-    _check_space(cluster.data_dir, choice)
-    return Plan(settings, cluster, target, choice, complete, data_exists, unfinished)
+    return Plan(settings, cluster, target, choose(repository, target, complete), complete)
 
 
 def has_data(path: str) -> bool:
@@ -140,13 +158,16 @@ def _flush(settings: BackupSettings, cluster: Cluster) -> None:
         ) from error
 
 
-def _check_space(data_dir: str, choice: Choice) -> None:
-    parent = os.path.dirname(data_dir)
+def check_space(parent: str, size: int, where: str) -> None:
+    """Raise :class:`RingstandError` when a backup of ``size`` bytes does not fit below ``parent`` as well.
+
+    ``where`` completes "Failed to restore …".
+    """
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
-    free, needed = shutil.disk_usage(parent).free, choice.backup.size * 21 // 20 + _RESERVE_BYTES
+    free, needed = shutil.disk_usage(parent).free, size * 21 // 20 + _RESERVE_BYTES
     if free < needed:
         raise RingstandError(
-            f"Failed to restore to {data_dir}: {parent} has {free // _MIB} MiB free, and the restored data needs "
+            f"Failed to restore {where}: {parent} has {free // _MIB} MiB free, and the restored data needs "
             f"{needed // _MIB} MiB beside the old data, which is kept. Nothing was changed. Make room there first"
         )

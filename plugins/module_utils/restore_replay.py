@@ -13,7 +13,7 @@ from . import restore_repository
 from .errors import RingstandError
 from .postgresql_cluster import Cluster
 from .restore_plan import Plan
-from .restore_state import Progress
+from .restore_state import Steps
 from .restore_target import iso, lsn
 from .systemd import unit_properties
 
@@ -36,7 +36,7 @@ WHERE relkind IN ('r', 'm') AND relpersistence = 'p' AND nspname NOT IN ('pg_cat
 AND (relkind = 'r' OR relispopulated)"""
 
 
-def follow(plan: Plan, progress: Progress) -> tuple[str, bool]:
+def follow(plan: Plan, progress: Steps) -> tuple[str, bool]:
     """Wait until everything up to the target has been replayed.
 
     Returns the time of the last change, for people, and whether PostgreSQL has seen a change after the target.

@@ -2,10 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The steps of a restore. The old data directory is only ever renamed, and put back when a step before the last fails.
 
-The restored cluster starts as a standby, whatever the target: by itself PostgreSQL takes any WAL segment that it cannot
-get, a damaged one as well, for the end of the WAL, and promotes with less than there is. As a standby it waits, and is
-promoted from here once it has been seen to have everything. A restore that was killed leaves a standby, which nobody
-can write to.
+The restored cluster is a standby until it has been seen to have everything, see :mod:`restore_recovery`. A restore that
+was killed leaves a standby, which nobody can write to.
 """
 
 from __future__ import annotations
@@ -16,21 +14,17 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from . import pgbackrest, restore_plan, restore_replay, restore_repository, restore_state
+from . import pgbackrest, restore_plan, restore_recovery, restore_replay, restore_repository, restore_state
 from .commands import redact
 from .errors import RingstandError
 from .ledger import utc
-from .pgbackrest import OWNER
 from .postgresql_cluster import Cluster, Host
 from .restore_plan import Plan
 from .restore_state import Progress, State
-from .restore_target import choose, iso
+from .restore_target import choose
 from .systemd import systemctl, unit_properties
 
 _STOP_SECONDS = 900
-# So many segments are read from the archive before the cluster starts (each takes about 0.1 s); of a longer way only
-# those without which the backup itself is useless.
-_TRIED_SEGMENTS = 64
 
 
 def perform(plan: Plan, progress: Progress) -> dict[str, Any]:
@@ -45,19 +39,13 @@ def perform(plan: Plan, progress: Progress) -> dict[str, Any]:
             plan = replace(plan, choice=choose(repository, plan.target, True))
         state = _move_aside(plan, state, progress)
         progress.step(f"restoring the backup {plan.choice.backup.label}")
-        os.makedirs(cluster.data_dir, mode=0o700)
-        shutil.chown(cluster.data_dir, OWNER, OWNER)
-        pgbackrest.restore(plan.settings.stanza, _options(plan))
-        _stand_by(cluster)
-        _try_segments(plan)
+        restore_recovery.unpack(plan)
         state = restore_state.write(replace(state, phase="restored"))
-        progress.step(f"starting {cluster.unit} and replaying WAL to {plan.wanted}")
-        start(cluster)
-        recovered, reached = restore_replay.follow(plan, progress)
+        recovered, reached = restore_recovery.recover(plan, progress, start)
         if not reached:
             # PostgreSQL refuses to end a recovery before its target, also when there is no change after it.
             stop(cluster)
-            _forget_target(cluster)
+            restore_recovery.forget_target(cluster)
             start(cluster)
             restore_replay.follow(plan, progress)
             progress.notice(f"nothing was changed between {recovered} and {plan.wanted}")
@@ -176,34 +164,6 @@ def _promoted(state: State) -> bool:
 
 def _kept_words(state: State) -> str:
     return f"The old data directory is kept in {state.kept}" if state.kept else "There was no data before"
-
-
-def _options(plan: Plan) -> list[str]:
-    options = [f"--set={plan.choice.backup.label}", f"--target-timeline={plan.choice.timeline}"]
-    if plan.target is None:
-        return [*options, "--type=default"]
-    moment = iso(plan.target).replace("T", " ").replace("Z", "+00")
-    return [*options, "--type=time", f"--target={moment}"]  # its target action is pause
-
-
-def _stand_by(cluster: Cluster) -> None:
-    # Not both: PostgreSQL would remove only this one when it is promoted, and recover again at its next start.
-    os.rename(os.path.join(cluster.data_dir, "recovery.signal"), os.path.join(cluster.data_dir, "standby.signal"))
-
-
-def _forget_target(cluster: Cluster) -> None:
-    path = os.path.join(cluster.data_dir, "postgresql.auto.conf")
-    with open(path, encoding="utf-8") as stream:
-        lines = [line for line in stream if not line.startswith(("recovery_target_time ", "recovery_target_action "))]
-    with open(path, "w", encoding="utf-8") as stream:  # in place: owner and mode stay
-        stream.writelines(lines)
-
-
-def _try_segments(plan: Plan) -> None:
-    names, end = list(plan.choice.segments), plan.choice.backup.wal_stop
-    if len(names) > _TRIED_SEGMENTS:
-        names = names[: names.index(end) + 1] if end in names else names[:1]
-    restore_replay.check_segments(plan, names)
 
 
 def stop(cluster: Cluster) -> None:

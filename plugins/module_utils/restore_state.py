@@ -8,7 +8,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
 from .backup_settings import STATE_DIR
 from .errors import RingstandError
@@ -60,6 +60,31 @@ def write(state: State, path: str = STATE_PATH) -> State:
     os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
     write_durably(path, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=1))
     return state
+
+
+class Steps(Protocol):
+    """Who is told what is being done."""
+
+    def step(self, text: str) -> None:
+        """What is being done now."""
+
+    def notice(self, text: str) -> None:
+        """Something that the operator should know and that fails nothing."""
+
+
+class SpokenSteps:
+    """Steps that are only said."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def step(self, text: str) -> None:
+        """What is being done now."""
+        self._say(text)
+
+    def notice(self, text: str) -> None:
+        """Something that the operator should know and that fails nothing."""
+        self._say(text)
 
 
 class Progress:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import restore_plan, restore_run, restore_state
+from ansible_collections.ringstand.flask.plugins.module_utils import restore_plan, restore_recovery, restore_state
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import KEY_CONFIG_PATH, parse_information
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import Cluster
@@ -87,8 +87,8 @@ def test_a_standby_has_one_signal_file_and_forgets_only_its_target(tmp_path: Pat
         "work_mem = '5MB'\nrestore_command = 'x recovery_target_time y'\n"
         "recovery_target_time = '2026-11-21 12:00:00+00'\nrecovery_target_timeline = '3'\n", encoding="utf-8"
     )
-    restore_run._stand_by(cluster)
-    restore_run._forget_target(cluster)
+    restore_recovery._stand_by(cluster)
+    restore_recovery.forget_target(cluster)
     assert sorted(path.name for path in tmp_path.glob("*.signal")) == ["standby.signal"]
     left = (tmp_path / "postgresql.auto.conf").read_text(encoding="utf-8").splitlines()
     assert [line.split(" = ")[0] for line in left] == ["work_mem", "restore_command", "recovery_target_timeline"]
