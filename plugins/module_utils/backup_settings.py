@@ -9,9 +9,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import backup_offsite
+from .backup_offsite import ONLY_HERE, Offsite
 from .errors import RingstandError
 from .ledger import utc
 from .pgbackrest import Stanza
@@ -43,7 +45,8 @@ class BackupSettings:
 
     ``databases`` are those to dump, or ``["all"]``. ``paths`` maps the name of a set of files (an app, or "host") to
     its absolute paths. ``hour`` is that of the nightly backup in the host's time zone.
-    An empty ``version`` means that of the host's only cluster of the name ``cluster``.
+    An empty ``version`` means that of the host's only cluster of the name ``cluster``; an empty ``cluster`` that this
+    host has none, so that only files are backed up. ``offsite`` is the second place, None when there is none.
     """
 
     directory: str = "/var/backups/ringstand"
@@ -53,10 +56,21 @@ class BackupSettings:
     paths: dict[str, list[str]] = field(default_factory=dict)
     hour: int = 2
     retention: Retention = Retention()
+    offsite: Offsite | None = None
+    from_offsite: bool = False
 
     @property
     def stanza(self) -> Stanza:
+        """The backups of the cluster: those on this host, or after :meth:`at_offsite` the others."""
+        if self.from_offsite and self.offsite:
+            return self.offsite.stanza(self.cluster)
         return Stanza(self.cluster, os.path.join(self.directory, "pgbackrest"))
+
+    def at_offsite(self) -> BackupSettings:
+        """The same with ``stanza`` and ``repository`` of the second place; raises :class:`RingstandError` without."""
+        if not self.offsite:
+            raise RingstandError(f"Failed to find backups elsewhere: there is no second repository. {ONLY_HERE}")
+        return replace(self, from_offsite=True)
 
     @property
     def dumps_dir(self) -> str:
@@ -69,6 +83,9 @@ class BackupSettings:
 
     @property
     def repository(self) -> Repository:
+        """The backups of files: those on this host, or after :meth:`at_offsite` the others."""
+        if self.from_offsite and self.offsite:
+            return self.offsite.repository(KEY_PATH)
         return Repository(os.path.join(self.directory, "restic"), KEY_PATH)
 
     def find_cluster(self) -> Cluster:
@@ -111,6 +128,7 @@ def parse(data: Mapping[str, Any]) -> BackupSettings:
         databases=[str(name) for name in data["databases"]],
         paths={str(name): [str(path) for path in paths] for name, paths in data["paths"].items()},
         hour=int(data["hour"]),
+        offsite=backup_offsite.parse(data.get("offsite")),
         retention=Retention(**{key: int(value) for key, value in kept.items() if key in Retention.__annotations__}),
     )
 

@@ -37,10 +37,15 @@ UNREADABLE = 99
 
 @dataclass(frozen=True)
 class Stanza:
-    """What pgBackRest calls the backups of one cluster. ``repository`` is the directory they are in."""
+    """What pgBackRest calls the backups of one cluster in one repository.
+
+    ``repository`` is where that is, for people or, of the one on this host, its directory. ``config`` is a
+    configuration file of its own, empty for the one that the server archives with.
+    """
 
     name: str
     repository: str
+    config: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Information:
 def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
     """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
     command = [*AS_OWNER, "pgbackrest", f"--stanza={stanza.name}"]
+    command += [f"--config={stanza.config}"] if stanza.config else []
     logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]
     return run([*command, "--log-level-console=off", *logs, *arguments], timeout_seconds=timeout_seconds)
 

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Every call of restic, which keeps the files that are not in a database.
 
-The password comes from a file, never from an argument or the environment. restic's cache is not used: the repository
-is on this host, and a cache would only be another thing that fills the disk.
+The password comes from a file, never from an argument or the environment. Of a repository on this host restic keeps no
+cache, which would only be another thing that fills the disk.
 """
 
 from __future__ import annotations
@@ -13,25 +13,35 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .backup_problems import Problem
 from .commands import Result, run
 from .errors import RingstandError
 
 DAY_SECONDS = 86_400.0
+CACHE_DIR = "/var/cache/ringstand-restic"
 # "backup" ends with 3 when the snapshot lacks files that could not be read (restic 0.10 and newer).
 INCOMPLETE = 3
+# restic 0.17 and newer; older ones end with 1 as for anything else.
+NO_REPOSITORY = 10
 # Everything in these directories is named by the SHA-256 of its own content.
 _NAMED_BY_CONTENT = ("data", "index", "keys", "snapshots")
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository in a directory, and the file that holds its password."""
+    """A repository and the file that holds its password.
+
+    ``directory`` is a directory of this host, or with ``remote`` what restic calls a location, such as ``s3:…``;
+    ``options`` go before each command of restic, ``environment`` holds no secret.
+    """
 
     directory: str
     password_file: str
+    remote: bool = False
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,10 @@ class Snapshot:
 
 def call(repository: Repository, *arguments: str) -> Result:
     """Run a command of restic as root; how it ended is the caller's to judge."""
-    command = ["restic", "--no-cache", "-r", repository.directory, "--password-file", repository.password_file]
-    return run([*command, *arguments], timeout_seconds=DAY_SECONDS)
+    cache = [f"--cache-dir={CACHE_DIR}", "--cleanup-cache"] if repository.remote else ["--no-cache"]
+    command = ["restic", *cache, "-r", repository.directory, "--password-file", repository.password_file]
+    command += repository.options
+    return run([*command, *arguments], timeout_seconds=DAY_SECONDS, environment=dict(repository.environment))
 
 
 def _reason(result: Result) -> str:
@@ -65,16 +77,39 @@ def _must(repository: Repository, verb: str, *arguments: str) -> Result:
     return result
 
 
+# What is said of one that has not been made yet, and not of one that cannot be reached: sftp, S3, a directory.
+_NO_REPOSITORY = re.compile(r"Is there a repository at the following location|repository does not exist")
+_UNREACHABLE = re.compile(r"(?i)unable to start the sftp|ssh|connect|timeout|access.?denied|forbidden|host key|lookup")
+
+
 def exists(repository: Repository) -> bool:
-    """Whether something is there that is or was a repository."""
+    """Whether something is there that is or was a repository.
+
+    Raises :class:`RingstandError` when a remote one cannot be asked.
+    """
+    if repository.remote:
+        return _exists_there(repository)
     return any(os.path.exists(os.path.join(repository.directory, name)) for name in ("config", "keys", "data"))
+
+
+def _exists_there(repository: Repository) -> bool:
+    result = call(repository, "cat", "config", "--no-lock")
+    if result.rc == 0:
+        return True
+    if result.rc == NO_REPOSITORY or (_NO_REPOSITORY.search(result.stderr) and not _UNREACHABLE.search(result.stderr)):
+        return False
+    raise RingstandError(
+        f"Failed to read the restic repository {repository.directory}: {_reason(result)}",
+        rc=result.rc, stderr=result.stderr,
+    )
 
 
 def ensure(repository: Repository) -> bool:
     """Make the repository when there is none; returns whether it did. What is there is never made anew."""
     if exists(repository):
         return False
-    os.makedirs(repository.directory, mode=0o700, exist_ok=True)
+    if not repository.remote:
+        os.makedirs(repository.directory, mode=0o700, exist_ok=True)
     _must(repository, "make the restic repository", "init")
     return True
 

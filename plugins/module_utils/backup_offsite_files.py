@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The files by which pgBackRest and restic reach a host's second place of backups, and what they cannot do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import backup_offsite
+from .backup_offsite import PATH, S3, SFTP, SPOOL_DIR
+from .errors import RingstandError
+from .pgbackrest import OWNER
+
+HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
+# https://pgbackrest.org/release.html: SFTP came with 2.46, and known_hosts with 2.48.
+SFTP_VERSION = (2, 48)
+# A backup ends well once its WAL is there, which is shipped every few seconds.
+ARCHIVE_TIMEOUT_SECONDS = 300
+
+
+def check_possible(given: Mapping[str, Any], version: tuple[int, ...]) -> None:
+    """Raise :class:`RingstandError` when the installed pgBackRest has no way to such a place."""
+    if given["type"] == SFTP and version < SFTP_VERSION:
+        found, needed = (".".join(str(number) for number in numbers) for numbers in (version, SFTP_VERSION))
+        raise RingstandError(
+            f"Failed to set up backup_repository: pgBackRest {found} on this host cannot use SFTP with checked host "
+            f"keys, which needs {needed}. Nothing was changed. Use type s3 or path, or a newer pgBackRest, such as that "
+            "of Debian 13 or of PostgreSQL's own package archive"
+        )
+
+
+def check_mounted(given: Mapping[str, Any], base: str) -> None:
+    """Raise :class:`RingstandError` when a directory that backups are in is gone, or has nothing to be made in.
+
+    Otherwise they would go to what lies below a mount point as soon as nothing is mounted there.
+    """
+    if given["type"] != PATH:
+        return
+    if not os.path.isdir(given["path"]):
+        raise RingstandError(
+            f"Failed to set up backup_repository: its path {given['path']} is no directory on this host. Nothing was "
+            "changed. Mount it there first"
+        )
+    try:
+        with open(backup_offsite.CONFIG_PATH, encoding="utf-8") as stream:
+            known = f"repo1-path={base}/pgbackrest\n" in stream.read()
+    except FileNotFoundError:
+        return
+    if known and not os.path.isdir(base):
+        raise RingstandError(
+            f"Failed to find the backups in {base}, which were there before: is {given['path']} mounted? Nothing was "
+            "changed. If they are gone for good, remove " + backup_offsite.CONFIG_PATH
+        )
+
+
+def config_text(given: Mapping[str, Any], described: Mapping[str, Any], key: str, cluster: Sequence[str]) -> str:
+    """The text of pgBackRest's configuration, key included; ``cluster`` are the lines of the stanza's section."""
+    lines = [
+        f"{HEADER}.",
+        "[global]",
+        f"repo1-path={described['base']}/pgbackrest",
+        "repo1-cipher-type=aes-256-cbc",
+        f"repo1-cipher-pass={key}",
+        f"repo1-retention-full={described['full_count']}",
+        "repo1-retention-full-type=count",
+        "repo1-bundle=y",
+        *_storage(given),
+        "compress-type=zst",
+        "expire-auto=n",
+        "start-fast=y",
+        f"archive-timeout={ARCHIVE_TIMEOUT_SECONDS}",
+        "log-level-file=off",
+        "",
+        *cluster,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _storage(given: Mapping[str, Any]) -> list[str]:
+    if given["type"] == SFTP:
+        return [
+            "repo1-type=sftp",
+            f"repo1-sftp-host={given['host']}",
+            f"repo1-sftp-host-port={given.get('port') or 22}",
+            f"repo1-sftp-host-user={given['user']}",
+            "repo1-sftp-host-key-hash-type=sha256",
+            "repo1-sftp-host-key-check-type=strict",
+            f"repo1-sftp-known-host={backup_offsite.KNOWN_HOSTS_PATH}",
+            f"repo1-sftp-private-key-file={backup_offsite.OWNER_KEY_PATH}",
+        ]
+    if given["type"] == S3:
+        host, _colon, port = backup_offsite.endpoint(given).partition(":")
+        return [
+            "repo1-type=s3",
+            f"repo1-s3-bucket={given['bucket']}",
+            f"repo1-s3-endpoint={host}",
+            *([f"repo1-storage-port={port}"] if port else []),
+            f"repo1-s3-region={given['region']}",
+            f"repo1-s3-uri-style={'path' if given.get('path_style') else 'host'}",
+            f"repo1-s3-key={given['access_key']}",
+            f"repo1-s3-key-secret={given['secret_key']}",
+            *([f"repo1-storage-ca-file={backup_offsite.CA_PATH}"] if given.get("ca_certificate") else []),
+        ]
+    return []
+
+
+def entries(given: Mapping[str, Any], described: Mapping[str, Any], config: str) -> list[dict[str, Any]]:
+    """Directories and files, as :mod:`files` takes them; an empty ``config`` means that there is no cluster."""
+    found: list[dict[str, Any]] = [{"path": backup_offsite.DIRECTORY, "state": "directory"}]
+    if config:
+        found.append({"path": SPOOL_DIR, "state": "directory", "owner": OWNER, "group": OWNER, "mode": "0700"})
+        found.append({"path": backup_offsite.CONFIG_PATH, "secret_content": config, "group": OWNER, "mode": "0640"})
+    if given["type"] == PATH:
+        base = described["base"]
+        found.append({"path": base, "state": "directory"})
+        found.append({"path": f"{base}/restic", "state": "directory", "mode": "0700"})
+        if config:
+            found.append({"path": f"{base}/pgbackrest", "state": "directory", "owner": OWNER, "group": OWNER,
+                          "mode": "0750"})
+    if given["type"] == SFTP:
+        key = given["private_key"].strip() + "\n"
+        found += [
+            {"path": backup_offsite.KNOWN_HOSTS_PATH, "content": "\n".join([*given["known_hosts"], ""])},
+            {"path": backup_offsite.ROOT_KEY_PATH, "secret_content": key, "mode": "0600"},
+            {"path": backup_offsite.SSH_CONFIG_PATH, "content": ssh_config(given)},
+        ]
+        if config:
+            found.append({"path": backup_offsite.OWNER_KEY_PATH, "secret_content": key, "owner": OWNER,
+                          "group": OWNER, "mode": "0600"})
+    if given["type"] == S3:
+        text = f"[default]\naws_access_key_id = {given['access_key']}\naws_secret_access_key = {given['secret_key']}\n"
+        found.append({"path": backup_offsite.CREDENTIALS_PATH, "secret_content": text, "mode": "0600"})
+        if given.get("ca_certificate"):
+            found.append({"path": backup_offsite.CA_PATH, "content": given["ca_certificate"].strip() + "\n"})
+    return found
+
+
+def ssh_config(given: Mapping[str, Any]) -> str:
+    """What ssh is told on restic's behalf; it takes no other file, and asks nobody."""
+    return "\n".join([
+        f"{HEADER}.",
+        f"Host {backup_offsite.SSH_NAME}",
+        f"  HostName {given['host']}",
+        f"  Port {given.get('port') or 22}",
+        f"  User {given['user']}",
+        f"  IdentityFile {backup_offsite.ROOT_KEY_PATH}",
+        "  IdentitiesOnly yes",
+        "  BatchMode yes",
+        "  StrictHostKeyChecking yes",
+        f"  UserKnownHostsFile {backup_offsite.KNOWN_HOSTS_PATH}",
+        "  GlobalKnownHostsFile /dev/null",
+        "  ConnectTimeout 20",
+        "  ServerAliveInterval 15",
+        "  ServerAliveCountMax 4",
+        "",
+    ])
