@@ -26,8 +26,8 @@ def check_possible(given: Mapping[str, Any], version: tuple[int, ...]) -> None:
         found, needed = (".".join(str(number) for number in numbers) for numbers in (version, SFTP_VERSION))
         raise RingstandError(
             f"Failed to set up backup_repository: pgBackRest {found} on this host cannot use SFTP with checked host "
-            f"keys, which needs {needed}. Nothing was changed. Use type s3 or path, or a newer pgBackRest, such as that "
-            "of Debian 13 or of PostgreSQL's own package archive"
+            f"keys, which needs {needed}. Nothing was changed. Use type s3 or path, or a newer pgBackRest, such as "
+            "that of Debian 13 or of PostgreSQL's own package archive"
         )
 
 
