@@ -34,6 +34,7 @@ DERIVED_VARIABLES = {
     "gunicorn_removed_apps": _ABSENT,
     "host_apps": _NOTHING,
     "host_facts_read": _NOTHING,
+    "host_in_parts_enabled": _NOTHING,
     "host_package_files": _NOTHING,
     "host_packages": "Set host_base_packages, or flask_apps.<app>.apt_packages, instead",
     "nginx_in_parts_enabled": _NOTHING,
