@@ -27,6 +27,11 @@ SELECT json_build_object(
   'mode', current_setting('archive_mode'),
   'failing', last_failed_time > coalesce(last_archived_time, '-infinity'),
   'last_failed', last_failed_wal,
+  'failed_count', failed_count,
+  'last_archived', left(last_archived_wal, 24),
+  'timeout_seconds', (SELECT setting::int FROM pg_settings WHERE name = 'archive_timeout'),
+  'in_recovery', pg_is_in_recovery(),
+  'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
   'archived_at', extract(epoch FROM last_archived_time)::bigint,
   'waiting', (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
   'waiting_seconds', (SELECT extract(epoch FROM now() - min(modification))::bigint FROM pg_ls_archive_statusdir()

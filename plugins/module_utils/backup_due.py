@@ -37,6 +37,20 @@ def due_parts(now: float, hour: int, last: Mapping[str, float | None]) -> list[s
     return [part for part in ("postgresql", "dumps", "files", "verify") if not _done(last.get(part), slot, now)]
 
 
+def drill_due(now: float, hour: int, every_days: int, since: float | None, last: float | None, failed: bool) -> bool:
+    """Whether a restore has to be drilled, ``every_days`` nights after the last one (0: never).
+
+    The first one comes the night after ``since``, when the first backup was made: that one is busy enough. One that
+    ``failed`` is tried again the next night.
+    """
+    slot = last_slot(now, hour)
+    if not every_days or since is None:
+        return False
+    if last is None or failed:
+        return not _done(since if last is None else last, slot, now)
+    return not _done(last, slot - (every_days - 1) * DAY_SECONDS, now)
+
+
 def backup_kind(now: float, hour: int, last_full: float | None) -> str:
     """``full`` once a week and when there is none, else ``diff``."""
     since = last_slot(now, hour) - (FULL_EVERY_DAYS - 1) * DAY_SECONDS

@@ -201,8 +201,8 @@ def _damage(path: str, has_sum: bool) -> str:
     return "" if expected == f"{file_sha256(path)}  {os.path.basename(path)}\n" else "the file is not what its sum says"
 
 
-def prune(directory: str, suffix: str, days: int, now: float) -> list[str]:
-    """Remove the files of one database that are older than ``days``, never the newest; returns their paths.
+def prune(directory: str, suffix: str, days: int, now: float, keep: str = "") -> list[str]:
+    """Remove the files of one database that are older than ``days``, never the newest nor ``keep``; returns the paths.
 
     Only for a directory to which a newer dump has just been added.
     """
@@ -211,7 +211,7 @@ def prune(directory: str, suffix: str, days: int, now: float) -> list[str]:
     for name in names[:-1]:
         path = os.path.join(directory, name)
         with contextlib.suppress(ValueError):
-            if _time(path) < now - days * DAY_SECONDS:
+            if path != keep and _time(path) < now - days * DAY_SECONDS:
                 os.unlink(path)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{path}{SUM}")

@@ -7,8 +7,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# The parts of a backup, in the order in which they run. One that fails never keeps the next from running.
-PARTS = ("archive", "postgresql", "dumps", "files", "verify")
+# What is done every night, in this order. A part that fails never keeps the next from running.
+NIGHTLY = ("postgresql", "dumps", "files", "verify")
+# Before it, in every run: what is watched. After it, every some days, as a process of its own: the restore drill.
+WATCHED = ("archive", "space")
+PARTS = (*WATCHED, *NIGHTLY, "drill")
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,32 @@ in its repository has been read back without a fault: the last verified backup i
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import backup_archiving, backup_checksums, backup_dumps, backup_status, pgbackrest, restic
+from . import (
+    backup_archiving,
+    backup_checksums,
+    backup_dumps,
+    backup_space,
+    backup_status,
+    backup_watch,
+    drill_expectations,
+    drill_record,
+    drill_run,
+    drill_unit,
+    pgbackrest,
+    restic,
+)
 from .backup_due import backup_kind, due_parts
-from .backup_problems import PARTS, Problem
+from .backup_problems import NIGHTLY, WATCHED, Problem
 from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
 from .errors import RingstandError
 
 CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
 FILES_RECORD_PATH = os.path.join(STATE_DIR, "files.json")
-# Kept free beside what a backup needs: it shares its disk with the database more often than not.
-RESERVE_BYTES = 256 * 1024 * 1024
-RESERVE_SHARE = 0.02
 _FAILURES = (RingstandError, OSError, ValueError, subprocess.SubprocessError)
 Say = Callable[[str], None]
 
@@ -53,7 +62,7 @@ def run(
 ) -> dict[str, Any]:
     """Run what is due, everything, or only the verification; returns the status, which is in the status file as well.
 
-    The caller holds the lock. The archiver is looked at in every run.
+    The caller holds the lock. The archiver and the room for backups are looked at in every run.
     """
     os.makedirs(STATE_DIR, mode=0o750, exist_ok=True)
     before = backup_status.load()
@@ -64,22 +73,22 @@ def run(
         kind = "full" if full else backup_kind(now, settings.hour, last_full)
     except _FAILURES as error:
         say(f"what is due cannot be told: {error}")
-        parts = list(PARTS[1:])
+        parts = list(NIGHTLY)
     if verify_only:
         parts = ["verify"]
     elif not if_due:
-        parts = list(PARTS[1:])
+        parts = list(NIGHTLY)
     runner = _Runner(settings, now, kind, say)
-    runner.earlier_dumps = ((before.get("parts") or {}).get("dumps") or {}).get("paths") or {}
-    for part in PARTS:
+    runner.earlier = before.get("parts") or {}
+    for part in (*WATCHED, *NIGHTLY):
         news = part == "verify" and any(runner.parts[name]["result"] == "ok" for name in parts if name in runner.parts)
-        if part in parts or news or (part == "archive" and not verify_only):
+        if part in parts or news or (part in WATCHED and not verify_only):
             runner.run_part(part)
-    if parts:
-        runner.prune(parts)
-    status = backup_status.merge(before, runner.parts, runner.problems, time.time())
-    backup_status.save(status)
-    return status
+    if not drill_unit.holder():
+        drill_run.clean_up(settings)
+        if parts:
+            runner.prune(parts)
+    return backup_status.update(runner.parts, runner.problems, time.time())
 
 
 class _Runner:
@@ -87,9 +96,10 @@ class _Runner:
 
     def __init__(self, settings: BackupSettings, now: float, kind: str, say: Say) -> None:
         self._settings, self._now, self._kind, self._say = settings, now, kind, say
+        self._proven = drill_record.load()
         self.parts: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
-        self.earlier_dumps: Mapping[str, str] = {}
+        self.earlier: Mapping[str, Mapping[str, Any]] = {}
 
     def run_part(self, part: str) -> None:
         """Run one part; whatever it raises is a problem of this part alone."""
@@ -106,20 +116,30 @@ class _Runner:
         seconds = round(time.monotonic() - began, 2)
         self.parts[part] = {"result": "failed" if found else "ok", "seconds": seconds, **details}
 
-    def _archive(self, _details: dict[str, Any]) -> list[Problem]:
-        return backup_archiving.problems(self._settings.find_cluster(), self._settings.stanza)
+    def _archive(self, details: dict[str, Any]) -> list[Problem]:
+        if not self._settings.cluster:
+            return []
+        cluster, before = self._settings.find_cluster(), self.earlier.get("archive") or {}
+        found, problems = backup_watch.look(cluster, self._settings.stanza, before, self._now)
+        details.update(found)
+        return problems
+
+    def _space(self, details: dict[str, Any]) -> list[Problem]:
+        backups = pgbackrest.information(self._settings.stanza).backups if self._settings.cluster else []
+        found, problems = backup_space.watch(self._settings.directory, backups)
+        details.update(found)
+        return problems
 
     def _postgresql(self, details: dict[str, Any]) -> list[Problem]:
         settings = self._settings
         cluster = settings.find_cluster()
         backups = pgbackrest.information(settings.stanza).backups
-        fulls = [backup.repository_size for backup in backups if backup.kind == "full"]
-        others = [backup.repository_size for backup in backups if backup.kind != "full"]
-        # PostgreSQL's pages compress to a third or less (zstd); half leaves room for those that do not.
-        need = fulls[-1] if fulls else tree_bytes(cluster.data_dir) // 2
-        if self._kind != "full":
-            need = max([*others[-1:], need // 10])
-        require_space(settings.directory, need, "the cluster")
+        need = backup_space.needed(backups, self._kind, cluster.data_dir)
+        backup_space.require_space(settings.directory, need, "the cluster")
+        try:
+            drill_expectations.record(cluster)
+        except _FAILURES as error:  # a backup that nothing can be compared with is better than none
+            self._say(f"rows are not counted: {error}")
         backup, problems = pgbackrest.back_up(settings.stanza, self._kind)
         details.update(label=backup.label, kind=backup.kind, bytes=backup.repository_size)
         return problems
@@ -130,13 +150,13 @@ class _Runner:
         cluster = settings.find_cluster()
         older = {dump.database: dump.size for dump in backup_dumps.dumps(settings.dumps_dir)}
         try:
-            require_space(settings.directory, 1 << 20, "the roles")
+            backup_space.require_space(settings.directory, 1 << 20, "the roles")
             backup_dumps.dump_globals(settings, cluster, self._now)
         except _FAILURES as error:
             problems.append(Problem("dumps", "", str(error)))
         for database in backup_dumps.databases(settings, cluster):
             try:
-                require_space(settings.directory, older.get(database, 0), f"the database {database!r}")
+                backup_space.require_space(settings.directory, older.get(database, 0), f"the database {database!r}")
                 done[database] = backup_dumps.dump(settings, cluster, database, self._now).path
             except _FAILURES as error:
                 problems.append(Problem("dumps", database, str(error)))
@@ -151,8 +171,8 @@ class _Runner:
         known = {snapshot.name for snapshot in restic.snapshots(repository)}
         for name, paths in sorted(settings.paths.items()):
             try:
-                size = 0 if name in known else sum(tree_bytes(path) for path in paths)
-                require_space(settings.directory, size, f"the files of {name!r}")
+                size = 0 if name in known else sum(backup_space.tree_bytes(path) for path in paths)
+                backup_space.require_space(settings.directory, size, f"the files of {name!r}")
                 problems += restic.back_up(repository, name, paths, [KEY_PATH])
             except _FAILURES as error:
                 problems.append(Problem("files", name, str(error)))
@@ -202,7 +222,7 @@ class _Runner:
         return 2**32 // int(backup_archiving.archiver(cluster)["segment_bytes"])
 
     def _verify_dumps(self, _details: dict[str, Any]) -> list[Problem]:
-        newest = (self.parts.get("dumps") or {}).get("paths") or self.earlier_dumps
+        newest = (self.parts.get("dumps") or {}).get("paths") or (self.earlier.get("dumps") or {}).get("paths") or {}
         return backup_dumps.verify(self._settings, newest.values())
 
     def _verify_files(self, _details: dict[str, Any]) -> list[Problem]:
@@ -218,16 +238,19 @@ class _Runner:
 
     def _forget_files(self, days: int) -> None:
         repository = self._settings.repository
-        restic.forget(repository, days)
+        restic.forget(repository, days, [proof["id"] for proof in self._proven.files.values()])
         backup_checksums.save(FILES_RECORD_PATH, repository.directory, restic.recorded(repository))
 
     def prune(self, parts: Sequence[str]) -> None:
-        """Remove what is older than the retention, of those parts whose new backup is there and verified."""
+        """Remove what is older than the retention, of those parts whose new backup is there and verified.
+
+        What a drill has proven last stays, however old. No drill may be under way: it could lose what it restores.
+        """
         if self.parts.get("verify", {}).get("result") != "ok":
             return
-        settings, retention = self._settings, self._settings.retention
+        retention = self._settings.retention
         for part, remove in (
-            ("postgresql", lambda: pgbackrest.expire(settings.stanza)),
+            ("postgresql", self._expire),
             ("dumps", lambda: self._prune_dumps(retention.dump_days)),
             ("files", lambda: self._forget_files(retention.files_days)),
         ):
@@ -239,32 +262,14 @@ class _Runner:
                 self.parts[part]["result"] = "failed"
                 self.problems.append(Problem(part, "", f"what is old was not removed: {error}"))
 
+    def _expire(self) -> None:
+        stanza, wanted = self._settings.stanza, self._settings.retention.full_count
+        label = str(self._proven.clusters.get(drill_record.LOCAL, {}).get("label", ""))
+        pgbackrest.expire(stanza, drill_record.full_count(pgbackrest.information(stanza).backups, label, wanted))
+
     def _prune_dumps(self, days: int) -> None:
         settings = self._settings
         for database in self.parts["dumps"]["paths"]:
-            backup_dumps.prune(os.path.join(settings.dumps_dir, database), "dump", days, self._now)
+            keep = str(self._proven.dumps.get(database, {}).get("path", ""))
+            backup_dumps.prune(os.path.join(settings.dumps_dir, database), "dump", days, self._now, keep)
         backup_dumps.prune(settings.globals_dir, "sql", days, self._now)
-
-
-def require_space(directory: str, need: int, what: str) -> None:
-    """Raise :class:`RingstandError` when ``need`` bytes and the reserve do not fit on the disk of ``directory``."""
-    usage = shutil.disk_usage(directory)
-    reserve = max(RESERVE_BYTES, int(usage.total * RESERVE_SHARE))
-    if usage.free < need + reserve:
-        free, wanted, kept = (-(-value // 2**20) for value in (usage.free, need, reserve))
-        raise RingstandError(
-            f"Failed to start the backup of {what}: {directory} has {free} MB free, it needs about {wanted} MB, and "
-            f"{kept} MB are kept free. Make room, or lower the retention"
-        )
-
-
-def tree_bytes(path: str) -> int:
-    """The size of all files below ``path``."""
-    total = 0
-    for directory, _names, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_size
-            except FileNotFoundError:
-                continue
-    return total

@@ -26,6 +26,8 @@ STATE_DIR = "/var/lib/ringstand/backup"
 STATUS_PATH = f"{STATE_DIR}/status.json"
 LOCK_PATH = "/run/lock/ringstand-backup.lock"
 SCHEMA = 1
+# Where Debian's package prometheus-node-exporter looks for files of metrics.
+METRICS_DIR = "/var/lib/prometheus/node-exporter"
 # In ``databases``: every database of the cluster, whatever their names are when the backup runs.
 ALL = "all"
 
@@ -46,7 +48,8 @@ class BackupSettings:
     ``databases`` are those to dump, or ``["all"]``. ``paths`` maps the name of a set of files (an app, or "host") to
     its absolute paths. ``hour`` is that of the nightly backup in the host's time zone.
     An empty ``version`` means that of the host's only cluster of the name ``cluster``; an empty ``cluster`` that this
-    host has none, so that only files are backed up. ``offsite`` is the second place, None when there is none.
+    host has none, so that only files are backed up. ``drill_days`` is how often a restore is drilled, 0 for never;
+    ``metrics_dir`` is where Prometheus' node exporter looks. ``offsite`` is the second place, None when there is none.
     """
 
     directory: str = "/var/backups/ringstand"
@@ -56,6 +59,8 @@ class BackupSettings:
     paths: dict[str, list[str]] = field(default_factory=dict)
     hour: int = 2
     retention: Retention = Retention()
+    drill_days: int = 7
+    metrics_dir: str = METRICS_DIR
     offsite: Offsite | None = None
     from_offsite: bool = False
 
@@ -128,6 +133,8 @@ def parse(data: Mapping[str, Any]) -> BackupSettings:
         databases=[str(name) for name in data["databases"]],
         paths={str(name): [str(path) for path in paths] for name, paths in data["paths"].items()},
         hour=int(data["hour"]),
+        drill_days=int(data.get("drill_days", 7)),
+        metrics_dir=str(data.get("metrics_dir", METRICS_DIR)),
         offsite=backup_offsite.parse(data.get("offsite")),
         retention=Retention(**{key: int(value) for key, value in kept.items() if key in Retention.__annotations__}),
     )

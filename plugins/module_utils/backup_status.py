@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import fcntl
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +22,8 @@ from .releases import write_durably
 SCHEMA = 1
 # A night and the hours that a backup may take: without a good run for longer, something keeps it from running.
 STALE_SECONDS = 30 * 3600
+# Two nights more than the interval of drills: one of them may fall into a backup that takes long.
+DRILL_LATE_SECONDS = 2 * 86_400
 
 
 def load(path: str = STATUS_PATH) -> dict[str, Any]:
@@ -43,6 +47,7 @@ def merge(
     """The status after a run of some ``parts``: the others keep their last result and problems.
 
     Each part has ``result`` (ok or failed), ``seconds``, ``finished`` and ``good`` (when it last went well, or null).
+    ``since`` is when there first was a status.
     """
     old = before.get("parts") or {}
     merged = {name: dict(old[name]) for name in PARTS if name in old}
@@ -54,6 +59,7 @@ def merge(
         "schema": SCHEMA,
         "result": "ok" if all(part["result"] == "ok" for part in merged.values()) else "failed",
         "finished": utc(now),
+        "since": before.get("since") or utc(now),
         "parts": merged,
         "problems": kept + [problem.as_dict() for problem in problems],
     }
@@ -64,6 +70,20 @@ def save(status: Mapping[str, Any], path: str = STATUS_PATH) -> None:
     write_durably(path, json.dumps(status, indent=1) + "\n")
 
 
+def update(
+    parts: Mapping[str, Mapping[str, Any]], problems: Iterable[Problem], now: float, path: str = STATUS_PATH
+) -> dict[str, Any]:
+    """Merge what some ``parts`` came to into the status as it is by now; a backup and a drill may both do so."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        status = merge(load(path), parts, problems, now)
+        save(status, path)
+        return status
+    finally:
+        os.close(descriptor)
+
+
 def seconds(text: Any) -> float | None:
     """A time of the status file as seconds since the epoch; None for what is none."""
     with contextlib.suppress(TypeError, ValueError):
@@ -71,14 +91,25 @@ def seconds(text: Any) -> float | None:
     return None
 
 
-def faults(status: Mapping[str, Any], now: float) -> list[str]:
-    """Why the runs so far are not as they should be: their problems, and parts that have not run for too long."""
+def faults(status: Mapping[str, Any], now: float, drill_days: int = 0) -> list[str]:
+    """Why the runs so far are not as they should be: their problems, and parts that have not run for too long.
+
+    ``drill_days`` is how often restores are drilled; with 0 nobody expects it.
+    """
     keys = ("part", "file", "reason")
     found = [": ".join(str(entry[key]) for key in keys if entry.get(key)) for entry in status["problems"]]
     for part, entry in status["parts"].items():
+        if part == "drill":
+            continue
         good = seconds(entry.get("good"))
         if entry["result"] == "ok" and (good is None or now - good > STALE_SECONDS):
             found.append(f"{part}: last done at {entry.get('good')}: cron does not run it, or cannot")
+    drilled = status["parts"].get("drill")
+    last = seconds((drilled or {"good": status.get("since")}).get("good"))
+    late = last is not None and now - last > drill_days * 86_400 + DRILL_LATE_SECONDS
+    if drill_days and late and (drilled or {}).get("result") != "failed":
+        when = f"last done at {drilled['good']}" if drilled else "never done"
+        found.append(f"drill: {when}: whether the backups can be restored is not proven. Run ringstand drill")
     return found
 
 

@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 
-from . import backup_status
-from .backup_settings import SETTINGS_PATH, holder
+from . import backup_notice, backup_status
+from .backup_settings import SETTINGS_PATH, holder, load
 from .doctor_findings import HOST, NOTICE, Finding
 
 
@@ -23,5 +23,8 @@ def check() -> Iterator[Finding]:
         what = f"there is no backup yet ({running})" if running else "there is no backup yet"
         yield Finding(HOST, what, "ringstand backup", NOTICE if running else "problem")
         return
-    for text in backup_status.faults(status, time.time()):
+    settings = load()
+    for text in backup_status.faults(status, time.time(), settings.drill_days):
         yield Finding(HOST, f"backup: {text}", "ringstand backups tells more; ringstand backup makes one now")
+    for text in backup_notice.undelivered():
+        yield Finding(HOST, text, "ringstand backup --test-notification tries it")

@@ -254,9 +254,10 @@ def verify(stanza: Stanza) -> list[Problem] | None:
     return problems
 
 
-def expire(stanza: Stanza) -> None:
-    """Remove what is older than the retention in the configuration allows."""
-    _must(stanza, "expire backups of", "expire", timeout_seconds=DAY_SECONDS)
+def expire(stanza: Stanza, full_count: int = 0) -> None:
+    """Remove what is older than the retention in the configuration allows, or than ``full_count`` full backups."""
+    kept = [f"--repo1-retention-full={full_count}"] if full_count else []
+    _must(stanza, "expire backups of", *kept, "expire", timeout_seconds=DAY_SECONDS)
 
 
 def restore(stanza: Stanza, arguments: Sequence[str] = ()) -> Result:

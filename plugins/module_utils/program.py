@@ -15,6 +15,7 @@ from . import (
     program_certificates,
     program_database,
     program_doctor,
+    program_drill,
     program_maintenance,
     program_operations,
     program_processes,
@@ -28,7 +29,7 @@ from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
-    *(program_certificates, program_backup, program_restore, program_purge),
+    *(program_certificates, program_backup, program_drill, program_restore, program_purge),
 )
 
 

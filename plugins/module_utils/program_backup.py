@@ -10,7 +10,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import backup_dumps, backup_run, backup_status, pgbackrest, restic
+from . import (
+    backup_dumps,
+    backup_notice,
+    backup_report,
+    backup_run,
+    backup_status,
+    drill_unit,
+    pgbackrest,
+    program_drill,
+    restic,
+)
+from .backup_due import drill_due
 from .backup_settings import BackupSettings, holder, load, only_one
 from .console import complain, say
 from .errors import RingstandError
@@ -26,15 +37,24 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--if-due", {"action": "store_true", "help": "only what has not been done since the nightly hour"}),
         ("--verify-only", {"action": "store_true", "help": "only read everything back"}),
         ("--full", {"action": "store_true", "help": "a full backup of the cluster, whatever is due"}),
+        ("--test-notification", {"action": "store_true", "help": "only a message to the webhook and by mail"}),
     )
     command("backups", _backups, "the backups on this host; ends with 3 when they are not as they should be")
 
 
 def _backup(options: argparse.Namespace) -> int:
     settings, now = load(), time.time()
+    if options.test_notification:
+        return _test_notification(options, now)
+    tell = (lambda _text: None) if options.json else complain
     with only_one("backup", now):
-        tell = (lambda _text: None) if options.json else complain
         status = backup_run.run(settings, now, tell, options.if_due, options.verify_only, options.full)
+    if options.if_due and _drill_due(settings, status):
+        tell("drill …")
+        status = drill_unit.run_drill()
+    code, untold = backup_report.report(settings, status, time.time())
+    for reason in untold:
+        complain(reason)
     if options.json:
         say(json.dumps({**status, "backup": status["result"], "result": "done"}))
     elif status["problems"]:
@@ -43,7 +63,26 @@ def _backup(options: argparse.Namespace) -> int:
             say(f"  {_text(problem)}")
     elif not options.if_due:
         say("The backup is complete and verified." if not options.verify_only else "Everything could be read back.")
-    return backup_status.exit_code(status["problems"])
+    return code
+
+
+def _drill_due(settings: BackupSettings, status: dict[str, Any]) -> bool:
+    """Whether a restore has to be drilled now: only of what has just been read back without a fault."""
+    last, good = backup_status.finished_at(status, "drill"), status["parts"].get("verify", {}).get("result") == "ok"
+    since, failed = backup_status.seconds(status.get("since")), backup_status.failed(status, "drill")
+    due = drill_due(time.time(), settings.hour, settings.drill_days, since, last, failed)
+    return due and good and not drill_unit.holder()
+
+
+def _test_notification(options: argparse.Namespace, now: float) -> int:
+    taken, problems = backup_notice.test(now)
+    if not taken and not problems:
+        problems = ["There is nobody to tell: set backup_webhook_url or backup_smtp"]
+    if options.json:
+        say(json.dumps({"result": "done", "taken": taken, "problems": problems}))
+    else:
+        say("\n".join([*(f"The {name} took it." for name in taken), *problems]))
+    return 1 if problems else 0
 
 
 def _text(problem: dict[str, Any]) -> str:
@@ -78,18 +117,18 @@ def _gather(settings: BackupSettings) -> tuple[dict[str, Any], list[str]]:
     return found, wrong
 
 
-def _judge(status: dict[str, Any], found: dict[str, Any], now: float) -> list[str]:
+def _judge(status: dict[str, Any], found: dict[str, Any], now: float, drill_days: int) -> list[str]:
     """Why the backups are not as they should be."""
     if not status or not any(not item["error"] for item in found["cluster"]):
         return ["there is no complete backup yet: run ringstand backup, or wait for the next hour"]
-    return backup_status.faults(status, now)
+    return backup_status.faults(status, now, drill_days)
 
 
 def _backups(options: argparse.Namespace) -> int:
     settings, status, now = load(), backup_status.load(), time.time()
     found, wrong = _gather(settings)
-    wrong += _judge(status, found, now)
-    running = holder()
+    wrong += _judge(status, found, now, settings.drill_days)
+    running = holder() or drill_unit.holder()
     if options.json:
         about = {"state": "failing" if wrong else "ok", "problems": wrong, "running": running}
         say(json.dumps({**about, "finished": status.get("finished"), "parts": status.get("parts"), **found}))
@@ -101,6 +140,8 @@ def _backups(options: argparse.Namespace) -> int:
         say(f"dump      {item['time']}  {_size(item['size']):>15}  {item['path']}")
     for item in found["files"]:
         say(f"files     {item['time']}  {item['id'][:8]:>15}  {item['name']}: {' '.join(item['paths'])}")
+    drilled = (status.get("parts") or {}).get("drill")
+    say(program_drill.words(drilled) if drilled else "No restore has been drilled yet.")
     if running:
         say(f"under way: {running}")
     for text in wrong:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import backup_settings, restore_files, restore_plan, restore_run, restore_state
+from . import backup_settings, drill_unit, restore_files, restore_plan, restore_run, restore_state
 from .console import complain, say
 from .errors import RingstandError
 from .pgbackrest import OWNER
@@ -65,7 +65,7 @@ def _restore(options: argparse.Namespace) -> int:
 def _restore_files(options: argparse.Namespace) -> int:
     if not (options.files and options.into):
         raise RingstandError("Failed to restore files: --files NAME and --into DIR belong together")
-    with backup_settings.only_one("restore", time.time()):
+    with drill_unit.only_restore(time.time()):
         found = restore_files.restore(backup_settings.load(), options.files, options.into, options.to, time.time())
     words = f"the files of {found['files']} as of {found['taken']} are in {found['into']}"
     say(json.dumps({**found, "result": "ok", "changed": True}) if options.json else words)
@@ -93,7 +93,7 @@ def _restoration(options: argparse.Namespace) -> int:
     os.makedirs(backup_settings.STATE_DIR, mode=0o750, exist_ok=True)
     progress = Progress(say, {key: request[key] for key in ("to", "undo", "token")})  # the unit's name guards its file
     try:
-        with backup_settings.only_one("restore", time.time()):
+        with drill_unit.only_restore(time.time()):
             result = _do(request, progress)
     except (RingstandError, OSError) as error:
         message = error.message if isinstance(error, RingstandError) else f"Failed to restore: {error}"

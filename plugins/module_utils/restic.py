@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .backup_problems import Problem
 from .commands import Result, run
@@ -202,10 +203,31 @@ def check(repository: Repository) -> list[Problem]:
     return problems
 
 
-def forget(repository: Repository, days: int) -> None:
-    """Remove snapshots older than ``days`` before the newest of the same name, and the data that only they used."""
-    policy = ("--group-by=tags", f"--keep-within={days}d", "--prune")
+def forget(repository: Repository, days: int, keep: Sequence[str] = ()) -> None:
+    """Remove snapshots older than ``days`` before the newest of the same name, and the data that only they used.
+
+    Of a name that would lose one of the snapshots ``keep`` (identifiers) nothing is removed.
+    """
+    policy = ["--group-by=tags", f"--keep-within={days}d", "--prune"]
+    there = snapshots(repository) if keep else []
+    held = names_held(there, days, keep)
+    if held:
+        others = sorted({snapshot.name for snapshot in there} - held)
+        if not others:
+            return
+        policy += [f"--tag={name}" for name in others]
     _must(repository, "remove old snapshots from", "forget", "--quiet", *policy)
+
+
+def names_held(there: Sequence[Snapshot], days: int, keep: Sequence[str]) -> set[str]:
+    """The names of which one of ``keep`` is too old, by a day less than ``days``, for whatever zone it was made in."""
+    day = {snapshot.id: datetime.fromisoformat(snapshot.time[:10]) for snapshot in there}
+    held = set()
+    for snapshot in there:
+        newest = max(day[other.id] for other in there if other.name == snapshot.name)
+        if snapshot.id in keep and (newest - day[snapshot.id]).days >= days - 1:
+            held.add(snapshot.name)
+    return held
 
 
 def unlock(repository: Repository) -> None:
@@ -213,12 +235,26 @@ def unlock(repository: Repository) -> None:
     _must(repository, "unlock", "unlock", "--quiet")
 
 
-def restore(repository: Repository, snapshot: str, target: str, include: Sequence[str] = ()) -> None:
-    """Restore a snapshot (an id) below the directory ``target``, or only what lies under the paths ``include``."""
+def restore(
+    repository: Repository, snapshot: str, target: str, include: Sequence[str] = (), verify: bool = False
+) -> None:
+    """Restore a snapshot (an id) below the directory ``target``, or only what lies under the paths ``include``.
+
+    With ``verify`` everything is read from the disk again and compared with the snapshot.
+    """
     _must(
         repository, f"restore the snapshot {snapshot} from", "restore", snapshot, f"--target={target}",
-        *(f"--include={path}" for path in include),
+        *(f"--include={path}" for path in include), *(["--verify"] if verify else []),
     )
+
+
+def restored_bytes(repository: Repository, snapshot: str) -> int:
+    """What a snapshot takes once it is restored; raises :class:`RingstandError`."""
+    answer = _must(repository, "measure a snapshot of", "stats", "--json", "--no-lock", "--mode=restore-size", snapshot)
+    try:
+        return int(json.loads(answer.stdout)["total_size"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RingstandError(f"Failed to understand restic stats: {error!r}") from error
 
 
 def file_sha256(path: str) -> str:

@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from . import restore_plan, restore_recovery
 from .commands import run
@@ -65,6 +66,7 @@ _SETTINGS: Mapping[str, str] = {
     "huge_pages": "off",
     "shared_buffers": "64MB",
 }
+_IDLE = ("IOSchedulingClass=idle", "CPUWeight=20", "MemoryMax=1G")
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,15 @@ class ScratchCluster(Cluster):
 
 
 @contextlib.contextmanager
-def restored(plan: Plan, steps: Steps, only: str = "", size: int | None = None) -> Iterator[tuple[Cluster, str]]:
+def restored(
+    plan: Plan, steps: Steps, only: str = "", size: int | None = None, idle: bool = False
+) -> Iterator[tuple[Cluster, str]]:
     """Restore what ``plan`` (of :func:`restore_plan.aside`) says into a scratch cluster, which is gone afterwards.
 
     Yields the cluster and the time of its last change, for people. It is a standby, which can be read but not written
     to; :func:`restore_replay.promote` makes it one that takes writes. With ``only`` the other databases are left
-    out (pgBackRest fills their files with zeros), and ``size`` is then what is to be expected, in bytes.
+    out (pgBackRest fills their files with zeros), and ``size`` is then what is to be expected, in bytes. ``idle`` is
+    for what nobody waits for: its server gets what the others leave.
 
     Raises :class:`RingstandError`, with what the server said; nothing of it is left then either.
     """
@@ -103,7 +108,7 @@ def restored(plan: Plan, steps: Steps, only: str = "", size: int | None = None) 
         mine = replace(plan, cluster=cluster)
         _unpack(mine, cluster, only)
         _configure(cluster, [plan.cluster.data_dir, cluster.data_dir])
-        recovered, _reached = restore_recovery.recover(mine, steps, start)
+        recovered, _reached = restore_recovery.recover(mine, steps, partial(start, idle=idle))
         cluster.query("SELECT pg_wal_replay_pause(); SELECT 'true'::json")  # what is archived from now on is too late
         yield cluster, recovered
     except RingstandError as error:
@@ -140,15 +145,16 @@ def destroy(cluster: ScratchCluster) -> None:
         shutil.rmtree(cluster.directory)
 
 
-def start(cluster: Cluster) -> None:
+def start(cluster: Cluster, idle: bool = False) -> None:
     """Start its server as a unit of its own; whether that answers has to be watched."""
+    behind = ["--nice=19", *(f"--property={limit}" for limit in _IDLE)] if idle else ["--nice=10"]
     settings = [f"{name}={value}" for name, value in _SETTINGS.items()]
     directory = os.path.dirname(cluster.data_dir)
     files = [f"{name}_file={directory}/{place}" for name, place in _FILES.items()]
     done = subprocess.run(
         [
             "systemd-run", "--quiet", "--collect", f"--unit={UNIT}", "--service-type=exec",
-            "--description=scratch cluster of PostgreSQL", f"--uid={OWNER}", f"--gid={OWNER}", "--nice=10",
+            "--description=scratch cluster of PostgreSQL", f"--uid={OWNER}", f"--gid={OWNER}", *behind,
             f"--property=RuntimeDirectory={DIRECTORY}", "--property=RuntimeDirectoryMode=0700",
             "--property=KillMode=mixed", "--property=KillSignal=SIGQUIT", "--property=OOMScoreAdjust=500",
             # It reads the repository and writes only here: a tablespace of the live cluster is out of its reach.

@@ -69,7 +69,7 @@ def test_the_first_backup_is_complete_and_verified(host):
     assert [item["kind"] for item in state["cluster"]][0] == "full"
     assert {item["database"] for item in state["dumps"]} == {"shop"}
     assert {item["name"] for item in state["files"]} == {"host", "shop"}
-    assert set(status(host)["parts"]) == {"archive", "postgresql", "dumps", "files", "verify"}
+    assert set(status(host)["parts"]) - {"drill"} == {"archive", "space", "postgresql", "dumps", "files", "verify"}
     assert status(host)["parts"]["verify"]["pgbackrest_verify"] == "done"
 
 
@@ -166,9 +166,7 @@ def test_a_part_that_fails_is_reported_and_hides_no_other(once, host):
     now = status(host)
     assert now["result"] == "failed"
     assert [(item["part"], item["file"]) for item in now["problems"]] == [("dumps", "missing")]
-    assert {name: part["result"] for name, part in now["parts"].items()} == {
-        "archive": "ok", "postgresql": "ok", "dumps": "failed", "files": "ok", "verify": "ok"
-    }
+    assert [name for name, part in now["parts"].items() if part["result"] != "ok"] == ["dumps"]
     assert now["parts"]["dumps"]["paths"]["shop"] != before["dumps"]["paths"]["shop"]
     told = host.run("ringstand backups")
     assert told.rc == 3

@@ -18,7 +18,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import backup_kind, due_parts, last_slot
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_host import choose_key
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_problems import Problem
-from ansible_collections.ringstand.flask.plugins.module_utils.backup_run import require_space
+from ansible_collections.ringstand.flask.plugins.module_utils.backup_space import require_space
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.plugin_utils import key_escrow
 
