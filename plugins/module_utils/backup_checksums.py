@@ -75,7 +75,7 @@ def compare(repository: str, known: Mapping[str, str], information: Information)
     A recorded file may be gone when its backup expired, or, WAL, when it is older than the oldest backup.
     """
     files: dict[str, str] = {}
-    problems = []
+    empty = []
     for path in _paths(repository):
         try:
             digest = file_sha256(os.path.join(repository, path))
@@ -83,14 +83,29 @@ def compare(repository: str, known: Mapping[str, str], information: Information)
             continue
         files[path] = digest
         if os.path.getsize(os.path.join(repository, path)) == 0:
-            problems.append(Problem("verify", path, "the file is empty", True))
-        elif not _is_info(path) and known.get(path, digest) != digest:
-            problems.append(Problem("verify", path, "the file is not what it was when it was verified", True))
-    problems += _info_problems(files, known)
-    for path in sorted(known.keys() - files.keys()):
-        if not _expired(path, information):
-            problems.append(Problem("verify", path, "the file is missing", True))
+            empty.append(path)
+    problems = [Problem("verify", path, "the file is empty", True) for path in empty]
+    problems += _changed({path: files[path] for path in files if path not in empty}, known)
+    problems += _info_problems(files, known) + _missing(files, known, information)
     return Comparison(files, problems)
+
+
+def compare_listing(sizes: Mapping[str, str], known: Mapping[str, str], information: Information) -> Comparison:
+    """As :func:`compare` with sizes instead of sums, of a repository that is not read as a whole every night."""
+    problems = [Problem("verify", path, "the file is empty", True) for path, size in sizes.items() if size == "0"]
+    problems += _changed({path: size for path, size in sizes.items() if size != "0"}, known)
+    return Comparison(dict(sizes), problems + _missing(sizes, known, information))
+
+
+def _changed(files: Mapping[str, str], known: Mapping[str, str]) -> list[Problem]:
+    reason = "the file is not what it was when it was verified"
+    changed = (path for path in files if not _is_info(path) and known.get(path, files[path]) != files[path])
+    return [Problem("verify", path, reason, True) for path in changed]
+
+
+def _missing(files: Mapping[str, str], known: Mapping[str, str], information: Information) -> list[Problem]:
+    gone = (path for path in sorted(known.keys() - files.keys()) if not _expired(path, information))
+    return [Problem("verify", path, "the file is missing", True) for path in gone]
 
 
 def _paths(repository: str) -> Iterator[str]:

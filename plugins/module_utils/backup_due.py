@@ -29,12 +29,13 @@ def _done(when: float | None, since: float, now: float) -> bool:
 
 
 def due_parts(now: float, hour: int, last: Mapping[str, float | None]) -> list[str]:
-    """Those of postgresql, dumps, files and verify that have not been done since the last ``hour`` o'clock.
+    """Those of postgresql, dumps, files, verify and offsite that have not been done since the last ``hour`` o'clock.
 
     ``last`` maps each to when it was last done, or None. A part that has never been done is due at once.
     """
     slot = last_slot(now, hour)
-    return [part for part in ("postgresql", "dumps", "files", "verify") if not _done(last.get(part), slot, now)]
+    nightly = ("postgresql", "dumps", "files", "verify", "offsite")
+    return [part for part in nightly if not _done(last.get(part), slot, now)]
 
 
 def drill_due(now: float, hour: int, every_days: int, since: float | None, last: float | None, failed: bool) -> bool:

@@ -11,10 +11,11 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from . import backup_archiving, file_transaction, files, pgbackrest
+from . import backup_archiving, backup_offsite_host, file_transaction, files, pgbackrest
+from .backup_offsite import ONLY_HERE
 from .backup_settings import KEY_PATH
 from .commands import run
 from .errors import RingstandError
@@ -31,7 +32,12 @@ BUNDLE_VERSION = (2, 39)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the role asks for. ``settings`` are those of the cluster that archiving needs."""
+    """What the role asks for. ``settings`` are those of the cluster that archiving needs.
+
+    An empty ``cluster`` means that there is none to back up. ``repository`` is the second place as the user wrote it,
+    and ``offsite`` what :func:`backup_offsite.describe` makes of it; both are empty without one. With ``recover`` only
+    that place is made reachable, of whose backups this host is to be made again.
+    """
 
     directory: str
     cluster: str
@@ -39,6 +45,9 @@ class Wanted:
     full_count: int
     settings: Mapping[str, Any]
     restart: bool
+    repository: Mapping[str, Any] = field(default_factory=dict)
+    offsite: Mapping[str, Any] = field(default_factory=dict)
+    recover: bool = False
 
 
 def fingerprint(key: str) -> str:
@@ -92,13 +101,15 @@ def config_text(wanted: Wanted, stanza: Stanza, data_dir: str, port: int, versio
         "# By content, not by time and size: a page that the disk has damaged is then read and found every night.",
         "delta=y",
         "",
-        f"[{stanza.name}]",
-        f"pg1-path={data_dir}",
-        f"pg1-port={port}",
-        f"pg1-socket-path={SOCKET_DIR}",
+        *cluster_lines(stanza.name, data_dir, port),
         "",
     ]
     return "\n".join(lines)
+
+
+def cluster_lines(name: str, data_dir: str, port: int) -> list[str]:
+    """The section of a configuration that tells where the cluster is."""
+    return [f"[{name}]", f"pg1-path={data_dir}", f"pg1-port={port}", f"pg1-socket-path={SOCKET_DIR}"]
 
 
 def entries(wanted: Wanted, key: str, config: str) -> list[Entry]:
@@ -106,16 +117,24 @@ def entries(wanted: Wanted, key: str, config: str) -> list[Entry]:
     raw: list[dict[str, Any]] = [
         {"path": "/etc/ringstand", "state": "directory"},
         {"path": "/etc/ringstand/backup", "state": "directory", "mode": "0700"},
-        {"path": "/etc/pgbackrest", "state": "directory", "force": False},
-        {"path": "/etc/pgbackrest/conf.d", "state": "directory", "force": False},
-        {"path": wanted.directory, "state": "directory"},
-        {"path": f"{wanted.directory}/pgbackrest", "state": "directory", "owner": OWNER, "group": OWNER,
-         "mode": "0750"},
-        *({"path": f"{wanted.directory}/{name}", "state": "directory", "mode": "0700"}
-          for name in ("dumps", "globals", "restic")),
     ]
     if key:
         raw.append({"path": KEY_PATH, "secret_content": f"{key}\n", "mode": "0600"})
+    if wanted.recover:
+        return [files.parse_entry(item) for item in raw]
+    raw += [
+        {"path": wanted.directory, "state": "directory"},
+        *({"path": f"{wanted.directory}/{name}", "state": "directory", "mode": "0700"}
+          for name in ("dumps", "globals", "restic")),
+    ]
+    if wanted.cluster:
+        raw += [
+            {"path": "/etc/pgbackrest", "state": "directory", "force": False},
+            {"path": "/etc/pgbackrest/conf.d", "state": "directory", "force": False},
+            {"path": f"{wanted.directory}/pgbackrest", "state": "directory", "owner": OWNER, "group": OWNER,
+             "mode": "0750"},
+        ]
+    if key and wanted.cluster:
         text = f"{HEADER}.\n[global]\nrepo1-cipher-pass={key}\n"
         raw.append({"path": KEY_CONFIG_PATH, "secret_content": text, "group": OWNER, "mode": "0640"})
     if config:
@@ -143,9 +162,10 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
 
     ``key`` in the state is missing, kept (the host's, which was not given) or known. A missing one changes nothing.
     """
-    refuse_foreign()
+    if wanted.cluster:
+        refuse_foreign()
     key = choose_key(given, read_key())
-    cluster = find(wanted, check)
+    cluster = find(wanted, check) if wanted.cluster else None
     state: dict[str, Any] = {
         "key": "missing" if not key else "known" if given else "kept",
         "fingerprint": fingerprint(key) if key else "",
@@ -153,27 +173,36 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
         "changes": [],
         "warnings": [],
     }
+    stanza = Stanza(wanted.cluster, f"{wanted.directory}/pgbackrest")
+    installed: tuple[int, ...] = BUNDLE_VERSION
+    if cluster and (not check or os.path.exists("/usr/bin/pgbackrest")):
+        installed = pgbackrest.version()
+        backup_offsite_host.check_possible(wanted.repository, installed)
+    backup_offsite_host.check_mounted(wanted.repository, wanted.offsite)
     if not key and not check:
         return state, []
-    stanza = Stanza(wanted.cluster, f"{wanted.directory}/pgbackrest")
-    config = ""
+    config, lines = "", [] if cluster is None else cluster_lines(wanted.cluster, cluster.data_dir, cluster.port)
     if cluster:
-        installed = pgbackrest.version() if not check or os.path.exists("/usr/bin/pgbackrest") else BUNDLE_VERSION
         config = config_text(wanted, stanza, cluster.data_dir, cluster.port, installed)
     items = entries(wanted, key, config)
+    elsewhere = backup_offsite_host.entries(wanted.repository, wanted.offsite, key, lines)
+    items += [files.parse_entry(item) for item in elsewhere]
     changes = files.plan(items, check=True) if check else file_transaction.apply(items, [])
     state["changes"] = [change.entry.path for change in changes]
-    if cluster and os.path.exists(wanted.directory) and _device(wanted.directory) == _device(cluster.data_dir):
-        state["warnings"].append(
-            f"Backups in {wanted.directory} are on the disk of the data itself: losing this host loses both. Copy them "
-            "elsewhere until there is a second repository"
-        )
+    if wanted.recover:
+        state["backups"] = backup_offsite_host.require_backups(wanted.offsite, wanted.cluster)
+        return state, changes
     if cluster and cluster.running:
         _ensure_cluster(wanted, cluster, stanza, state, check)
-    elif not check:
+    elif wanted.cluster and not check:
         raise RingstandError(f"Failed to set up the backup of the cluster {cluster}: it is not running")
-    else:
+    elif wanted.cluster:
         state["changes"].append(f"stanza {stanza.name}")
+    if wanted.offsite:
+        data_dir = cluster.data_dir if cluster else "/srv"
+        backup_offsite_host.ensure(wanted.offsite, wanted.cluster, data_dir, state, check)
+    else:
+        state["warnings"].append(ONLY_HERE)
     return state, changes
 
 
@@ -185,13 +214,10 @@ def find(wanted: Wanted, check: bool) -> Cluster | None:
     if cluster is None and not check:
         raise RingstandError(
             f"Failed to set up backups: this host has no PostgreSQL cluster {wanted.cluster!r}. Create it first, for "
-            "example with the role postgresql, or name another one in backup_cluster"
+            "example with the role postgresql, name another one in backup_cluster, or set that to '' to back up files "
+            "only"
         )
     return cluster
-
-
-def _device(path: str) -> int:
-    return os.stat(path).st_dev
 
 
 def _ensure_cluster(wanted: Wanted, cluster: Cluster, stanza: Stanza, state: dict[str, Any], check: bool) -> None:

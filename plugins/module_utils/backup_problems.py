@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .errors import RingstandError
+
 # What is done every night, in this order. A part that fails never keeps the next from running.
-NIGHTLY = ("postgresql", "dumps", "files", "verify")
+NIGHTLY = ("postgresql", "dumps", "files", "verify", "offsite")
 # Before it, in every run: what is watched. After it, every some days, as a process of its own: the restore drill.
 WATCHED = ("archive", "space")
 PARTS = (*WATCHED, *NIGHTLY, "drill")
+# What a step may raise without ending the run.
+FAILURES = (RingstandError, OSError, ValueError, subprocess.SubprocessError)
 
 
 @dataclass(frozen=True)

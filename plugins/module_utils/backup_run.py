@@ -9,7 +9,6 @@ in its repository has been read back without a fault: the last verified backup i
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,9 @@ from . import (
     backup_archiving,
     backup_checksums,
     backup_dumps,
+    backup_offsite_run,
+    backup_redis,
+    backup_shipping,
     backup_space,
     backup_status,
     backup_watch,
@@ -29,14 +31,20 @@ from . import (
     restic,
 )
 from .backup_due import backup_kind, due_parts
-from .backup_problems import NIGHTLY, WATCHED, Problem
+from .backup_offsite import DIRECTORY as OFFSITE_DIR
+from .backup_problems import FAILURES, NIGHTLY, WATCHED, Problem
 from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
-from .errors import RingstandError
 
 CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
 FILES_RECORD_PATH = os.path.join(STATE_DIR, "files.json")
-_FAILURES = (RingstandError, OSError, ValueError, subprocess.SubprocessError)
 Say = Callable[[str], None]
+
+
+def parts_of(settings: BackupSettings) -> list[str]:
+    """The parts that a host has: not every one has a cluster or a second place for its backups."""
+    lacking = {"archive", "postgresql", "dumps"} if not settings.cluster else set()
+    lacking |= {"offsite"} if not settings.offsite else set()
+    return [part for part in (*WATCHED, *NIGHTLY) if part not in lacking]
 
 
 def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[str, float | None], float | None]:
@@ -47,7 +55,12 @@ def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[
     # What failed is tried again in an hour; reading everything back again would only find the same damage.
     last: dict[str, float | None] = {part: backup_status.good_at(status, part) for part in ("dumps", "files")}
     last["verify"] = backup_status.finished_at(status, "verify")
-    backups = pgbackrest.information(settings.stanza).backups
+    found = [item for item in status.get("problems") or [] if item.get("part") == "offsite"]
+    only_damage = bool(found) and all(item.get("corruption") for item in found)
+    last["offsite"] = (backup_status.finished_at if only_damage else backup_status.good_at)(status, "offsite")
+    if backup_status.failed(status, "offsite") and not only_damage:
+        last["offsite"] = None
+    backups = pgbackrest.information(settings.stanza).backups if settings.cluster else []
     last["postgresql"] = float(backups[-1].finished) if backups else None
     for part in ("postgresql", "dumps", "files"):
         damaged = part == "postgresql" and backups and backups[-1].error
@@ -66,21 +79,24 @@ def run(
     """
     os.makedirs(STATE_DIR, mode=0o750, exist_ok=True)
     before = backup_status.load()
+    known = parts_of(settings)
+    everything = [part for part in known if part in NIGHTLY]
     kind = "full"
     try:
         last, last_full = evidence(settings, before)
-        parts = due_parts(now, settings.hour, last)
+        parts = [part for part in due_parts(now, settings.hour, last) if part in known]
         kind = "full" if full else backup_kind(now, settings.hour, last_full)
-    except _FAILURES as error:
+    except FAILURES as error:
         say(f"what is due cannot be told: {error}")
-        parts = list(NIGHTLY)
+        parts = everything
     if verify_only:
-        parts = ["verify"]
+        parts = [part for part in ("verify", "offsite") if part in known]
     elif not if_due:
-        parts = list(NIGHTLY)
+        parts = everything
     runner = _Runner(settings, now, kind, say)
     runner.earlier = before.get("parts") or {}
-    for part in (*WATCHED, *NIGHTLY):
+    runner.offsite_options = {"verify_only": verify_only, "full": full}
+    for part in known:
         news = part == "verify" and any(runner.parts[name]["result"] == "ok" for name in parts if name in runner.parts)
         if part in parts or news or (part in WATCHED and not verify_only):
             runner.run_part(part)
@@ -100,6 +116,7 @@ class _Runner:
         self.parts: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
         self.earlier: Mapping[str, Mapping[str, Any]] = {}
+        self.offsite_options: dict[str, bool] = {}
 
     def run_part(self, part: str) -> None:
         """Run one part; whatever it raises is a problem of this part alone."""
@@ -108,7 +125,7 @@ class _Runner:
         details: dict[str, Any] = {}
         try:
             found = getattr(self, f"_{part}")(details)
-        except _FAILURES as error:
+        except FAILURES as error:
             found = [Problem(part, "", str(error))]
         for problem in found:
             self._say(str(problem))
@@ -122,6 +139,8 @@ class _Runner:
         cluster, before = self._settings.find_cluster(), self.earlier.get("archive") or {}
         found, problems = backup_watch.look(cluster, self._settings.stanza, before, self._now)
         details.update(found)
+        if self._settings.offsite:
+            problems += backup_shipping.problems(backup_shipping.load(), time.time())
         return problems
 
     def _space(self, details: dict[str, Any]) -> list[Problem]:
@@ -129,6 +148,10 @@ class _Runner:
         found, problems = backup_space.watch(self._settings.directory, backups)
         details.update(found)
         return problems
+
+    def _offsite(self, details: dict[str, Any]) -> list[Problem]:
+        earlier, options = self.earlier.get("offsite") or {}, self.offsite_options
+        return backup_offsite_run.run(self._settings, self._now, self._say, details, earlier, **options)
 
     def _postgresql(self, details: dict[str, Any]) -> list[Problem]:
         settings = self._settings
@@ -138,7 +161,7 @@ class _Runner:
         backup_space.require_space(settings.directory, need, "the cluster")
         try:
             drill_expectations.record(cluster)
-        except _FAILURES as error:  # a backup that nothing can be compared with is better than none
+        except FAILURES as error:  # a backup that nothing can be compared with is better than none
             self._say(f"rows are not counted: {error}")
         backup, problems = pgbackrest.back_up(settings.stanza, self._kind)
         details.update(label=backup.label, kind=backup.kind, bytes=backup.repository_size)
@@ -152,13 +175,13 @@ class _Runner:
         try:
             backup_space.require_space(settings.directory, 1 << 20, "the roles")
             backup_dumps.dump_globals(settings, cluster, self._now)
-        except _FAILURES as error:
+        except FAILURES as error:
             problems.append(Problem("dumps", "", str(error)))
         for database in backup_dumps.databases(settings, cluster):
             try:
                 backup_space.require_space(settings.directory, older.get(database, 0), f"the database {database!r}")
                 done[database] = backup_dumps.dump(settings, cluster, database, self._now).path
-            except _FAILURES as error:
+            except FAILURES as error:
                 problems.append(Problem("dumps", database, str(error)))
         details["paths"] = done
         return problems
@@ -169,22 +192,24 @@ class _Runner:
         if not restic.ensure(repository):
             restic.unlock(repository)
         known = {snapshot.name for snapshot in restic.snapshots(repository)}
-        for name, paths in sorted(settings.paths.items()):
-            try:
-                size = 0 if name in known else sum(backup_space.tree_bytes(path) for path in paths)
-                backup_space.require_space(settings.directory, size, f"the files of {name!r}")
-                problems += restic.back_up(repository, name, paths, [KEY_PATH])
-            except _FAILURES as error:
-                problems.append(Problem("files", name, str(error)))
+        with backup_redis.snapshot(settings.redis_dir) as redis:
+            for name, paths in [*sorted(settings.paths.items()), (backup_redis.SET, redis)]:
+                try:
+                    size = 0 if name in known else sum(backup_space.tree_bytes(path) for path in paths)
+                    backup_space.require_space(settings.directory, size, f"the files of {name!r}")
+                    problems += restic.back_up(repository, name, paths, [KEY_PATH, OFFSITE_DIR])
+                except FAILURES as error:
+                    problems.append(Problem("files", name, str(error)))
         details["sets"] = sorted(settings.paths)
         return problems
 
     def _verify(self, details: dict[str, Any]) -> list[Problem]:
         problems: list[Problem] = []
-        for step in (self._verify_repository, self._verify_dumps, self._verify_files):
+        cluster = (self._verify_repository, self._verify_dumps) if self._settings.cluster else ()
+        for step in (*cluster, self._verify_files):
             try:
                 problems += step(details)
-            except _FAILURES as error:
+            except FAILURES as error:
                 problems.append(Problem("verify", "", str(error)))
         return problems
 
@@ -258,7 +283,7 @@ class _Runner:
                 continue
             try:
                 remove()
-            except _FAILURES as error:
+            except FAILURES as error:
                 self.parts[part]["result"] = "failed"
                 self.problems.append(Problem(part, "", f"what is old was not removed: {error}"))
 

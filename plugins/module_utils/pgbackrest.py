@@ -33,6 +33,8 @@ SHOWN_PROBLEMS = 20
 # Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
 MISSING_STANZA = (1, 3)
 UNREADABLE = 99
+# Reasons of "info" that are none of the files': the way to the repository, or who may go it.
+_CONNECTION = re.compile(r"\[(?:Service|HostConnect|FileOpen|Protocol)Error\]")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS
     return run([*command, "--log-level-console=off", *logs, *arguments], timeout_seconds=timeout_seconds)
 
 
-def _reason(result: Result) -> str:
+def reason(result: Result) -> str:
+    """Why a command failed, from what it wrote."""
     lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
     errors = [index for index, line in enumerate(lines) if "ERROR:" in line]
     said = lines[errors[0] : errors[0] + 4] if errors else lines[-3:]
@@ -103,7 +106,7 @@ def _must(stanza: Stanza, verb: str, *arguments: str, timeout_seconds: float = S
     result = call(stanza, *arguments, timeout_seconds=timeout_seconds)
     if result.rc != 0:
         raise RingstandError(
-            f"Failed to {verb} {stanza.name!r}: {_reason(result)}", rc=result.rc, stderr=result.stderr
+            f"Failed to {verb} {stanza.name!r}: {reason(result)}", rc=result.rc, stderr=result.stderr
         )
     return result
 
@@ -113,7 +116,7 @@ def version() -> tuple[int, ...]:
     result = run([*AS_OWNER, "pgbackrest", "version"])
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", result.stdout)
     if result.rc != 0 or not found:
-        raise RingstandError(f"Failed to find pgBackRest: {_reason(result)}. Install the package pgbackrest")
+        raise RingstandError(f"Failed to find pgBackRest: {reason(result)}. Install the package pgbackrest")
     return tuple(int(part) for part in found.groups() if part)
 
 
@@ -129,6 +132,8 @@ def parse_information(text: str, name: str) -> Information:
             return Information(False, str(data["status"]["message"]))
         if data["status"]["code"] == UNREADABLE:
             said = " ".join(str(item["status"]["message"]).partition("\n")[0] for item in data["repo"])
+            if _CONNECTION.search(said):
+                raise RingstandError(f"Failed to read the backups of {name!r}: {said}")
             raise RingstandError(
                 f"Failed to read the backups of {name!r}: {said}. Either these files are damaged, or {KEY_CONFIG_PATH} "
                 "does not hold the key that they were made with"
@@ -248,7 +253,7 @@ def verify(stanza: Stanza) -> list[Problem] | None:
     text = f"{result.stderr}\n{result.stdout}"
     problems = parse_verify(text)
     if result.rc != 0 and not problems:
-        problems.append(Problem("verify", "", f"verify ended with {result.rc}: {_reason(result)}", True))
+        problems.append(Problem("verify", "", f"verify ended with {result.rc}: {reason(result)}", True))
     if not problems and re.search(r"\bstatus: error\b", text):
         problems.append(Problem("verify", "", "verify says that the repository has an error", True))
     return problems

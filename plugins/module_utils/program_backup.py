@@ -15,6 +15,7 @@ from . import (
     backup_notice,
     backup_report,
     backup_run,
+    backup_shipping,
     backup_status,
     drill_unit,
     pgbackrest,
@@ -22,6 +23,7 @@ from . import (
     restic,
 )
 from .backup_due import drill_due
+from .backup_offsite import ONLY_HERE
 from .backup_settings import BackupSettings, holder, load, only_one
 from .console import complain, say
 from .errors import RingstandError
@@ -39,7 +41,13 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--full", {"action": "store_true", "help": "a full backup of the cluster, whatever is due"}),
         ("--test-notification", {"action": "store_true", "help": "only a message to the webhook and by mail"}),
     )
-    command("backups", _backups, "the backups on this host; ends with 3 when they are not as they should be")
+    command("ship", _ship, None)
+    command(
+        "backups",
+        _backups,
+        "the backups of this host; ends with 3 when they are not as they should be",
+        ("--offsite", {"action": "store_true", "help": "list those in the second place, by asking it"}),
+    )
 
 
 def _backup(options: argparse.Namespace) -> int:
@@ -85,6 +93,14 @@ def _test_notification(options: argparse.Namespace, now: float) -> int:
     return 1 if problems else 0
 
 
+def _ship(_options: argparse.Namespace) -> int:
+    """The process of ringstand-offsite.service."""
+    settings = load()
+    if not (settings.cluster and settings.offsite):
+        raise RingstandError(f"Failed to ship WAL: there is no second repository. {ONLY_HERE}")
+    return backup_shipping.serve(settings, say)
+
+
 def _text(problem: dict[str, Any]) -> str:
     return ": ".join(str(problem[key]) for key in ("part", "file", "reason") if problem.get(key))
 
@@ -94,7 +110,7 @@ def _gather(settings: BackupSettings) -> tuple[dict[str, Any], list[str]]:
     wrong: list[str] = []
     found: dict[str, Any] = {"cluster": [], "archived": {}, "dumps": [], "files": []}
     try:
-        information = pgbackrest.information(settings.stanza)
+        information = pgbackrest.information(settings.stanza) if settings.cluster else pgbackrest.Information(True)
         found["cluster"] = [
             {"label": item.label, "kind": item.kind, "finished": utc(item.finished), "size": item.size,
              "repository_size": item.repository_size, "error": item.error}
@@ -105,7 +121,7 @@ def _gather(settings: BackupSettings) -> tuple[dict[str, Any], list[str]]:
         wrong.append(str(error))
     found["dumps"] = [
         {"database": item.database, "time": utc(item.time), "path": item.path, "size": item.size}
-        for item in backup_dumps.dumps(settings.dumps_dir)
+        for item in ([] if settings.from_offsite else backup_dumps.dumps(settings.dumps_dir))
     ]
     try:
         found["files"] = [
@@ -117,20 +133,34 @@ def _gather(settings: BackupSettings) -> tuple[dict[str, Any], list[str]]:
     return found, wrong
 
 
-def _judge(status: dict[str, Any], found: dict[str, Any], now: float, drill_days: int) -> list[str]:
+def _judge(settings: BackupSettings, status: dict[str, Any], found: dict[str, Any], now: float) -> list[str]:
     """Why the backups are not as they should be."""
-    if not status or not any(not item["error"] for item in found["cluster"]):
+    there = any(not item["error"] for item in found["cluster"]) if settings.cluster else bool(found["files"])
+    if not status or not there:
         return ["there is no complete backup yet: run ringstand backup, or wait for the next hour"]
-    return backup_status.faults(status, now, drill_days)
+    wrong = backup_status.faults(status, now, settings.drill_days)
+    if settings.cluster and settings.offsite:
+        late = [str(problem) for problem in backup_shipping.problems(backup_shipping.load(), now)]
+        wrong += [text for text in late if text not in wrong]
+    return wrong
+
+
+def _elsewhere(settings: BackupSettings, status: dict[str, Any]) -> dict[str, Any] | None:
+    """What is known of the second place without asking it."""
+    if settings.offsite is None:
+        return None
+    part, shipping = (status.get("parts") or {}).get("offsite") or {}, backup_shipping.load()
+    known = {key: shipping.get(key) for key in ("newest", "waiting", "reason")} if settings.cluster else {}
+    return {"where": settings.offsite.where, "good": part.get("good"), "verified": part.get("verified"), **known}
 
 
 def _backups(options: argparse.Namespace) -> int:
     settings, status, now = load(), backup_status.load(), time.time()
-    found, wrong = _gather(settings)
-    wrong += _judge(status, found, now, settings.drill_days)
-    running = holder() or drill_unit.holder()
+    found, wrong = _gather(settings.at_offsite() if options.offsite else settings)
+    wrong += _judge(settings, status, found, now)
+    running, elsewhere = holder() or drill_unit.holder(), _elsewhere(settings, status)
     if options.json:
-        about = {"state": "failing" if wrong else "ok", "problems": wrong, "running": running}
+        about = {"state": "failing" if wrong else "ok", "problems": wrong, "running": running, "offsite": elsewhere}
         say(json.dumps({**about, "finished": status.get("finished"), "parts": status.get("parts"), **found}))
         return 3 if wrong else 0
     for item in found["cluster"]:
@@ -146,8 +176,14 @@ def _backups(options: argparse.Namespace) -> int:
         say(f"under way: {running}")
     for text in wrong:
         say(f"NOT GOOD: {text}")
+    if elsewhere is None:
+        say(ONLY_HERE)
+    else:
+        good = f"complete at {elsewhere['good']}" if elsewhere["good"] else "not complete yet"
+        waiting = f", {elsewhere['waiting']} WAL segments on their way" if elsewhere.get("waiting") else ""
+        say(f"elsewhere {elsewhere['where']}: {good}{waiting}")
     if not wrong:
-        say(f"Verified {status['parts']['verify']['good']}; all of it is on this host only.")
+        say(f"Verified {status['parts']['verify']['good']}.")
     return 3 if wrong else 0
 
 

@@ -188,12 +188,15 @@ def differing(known: Mapping[str, str], repository: Repository, consistent: bool
     return problems
 
 
-def check(repository: Repository) -> list[Problem]:
-    """Read everything in the repository and judge it: each damaged file by its path, then what restic itself says."""
+def check(repository: Repository, share: str = "") -> list[Problem]:
+    """Read everything in the repository and judge it: each damaged file by its path, then what restic itself says.
+
+    With ``share``, such as "2/7", only that part of the data is read; what refers to it is looked at in any case.
+    """
     if not exists(repository):
         return []
-    problems = damaged(repository)
-    result = call(repository, "check", "--read-data")
+    problems = [] if share else damaged(repository)
+    result = call(repository, "check", f"--read-data-subset={share}" if share else "--read-data")
     if result.rc != 0 or "no errors were found" not in result.stdout + result.stderr:
         missing = set(re.findall(r"\bpack ([0-9a-f]{64}): does not exist", result.stdout + result.stderr))
         paths = [os.path.join(repository.directory, "data", pack[:2], pack) for pack in sorted(missing)]

@@ -22,7 +22,8 @@ options:
     type: path
     default: /var/backups/ringstand
   cluster:
-    description: Name of the PostgreSQL cluster, as in C(17/main).
+    description: Name of the PostgreSQL cluster, as in C(17/main). Empty for a host without one, of which only files are
+      backed up.
     type: str
     default: main
   version:
@@ -49,6 +50,89 @@ options:
   escrow_path:
     description: Absolute path of the file on the controller that holds the key of this host.
     type: str
+  repository:
+    description: >-
+      A second place for the backups, away from this host, as the variable C(backup_repository) of the role
+      P(ringstand.flask.backup#role) describes it. Without it a warning says that they live on this host only.
+    type: dict
+    default: {}
+    suboptions:
+      type:
+        description: How it is reached. V(sftp) takes pgBackRest 2.48 or newer.
+        type: str
+        choices: [sftp, s3, path]
+      path:
+        description: Directory there that several hosts may share; with V(s3) a prefix of all names.
+        type: str
+        default: ""
+      name:
+        description: Directory of this host below O(repository.path); that of O(host) when it is left out.
+        type: str
+      host:
+        description: Name or address of the SFTP server.
+        type: str
+      port:
+        description: Its port.
+        type: int
+        default: 22
+      user:
+        description: User to log in as.
+        type: str
+      private_key:
+        description: Text of the private key, without a passphrase.
+        type: str
+      known_hosts:
+        description: Public keys of the server, as lines of a C(known_hosts) file; C(ssh-keyscan) prints them.
+        type: list
+        elements: str
+        default: []
+      endpoint:
+        description: Host of the S3-compatible service, with a port where it is not 443. It is reached by TLS only.
+        type: str
+      bucket:
+        description: Name of the bucket, which has to exist.
+        type: str
+      region:
+        description: Its region.
+        type: str
+        default: us-east-1
+      access_key:
+        description: Access key.
+        type: str
+      secret_key:
+        description: Secret access key.
+        type: str
+      path_style:
+        description: Whether the bucket is in the path of the URL instead of its host name.
+        type: bool
+        default: false
+      ca_certificate:
+        description: Text (PEM) of the authority that signed the endpoint's certificate, if the system does not know it.
+        type: str
+      retention_full_count:
+        description: How many full backups of the cluster to keep there; as on this host when it is left out.
+        type: int
+      retention_files_days:
+        description: Days to keep backups of files there; as on this host when it is left out.
+        type: int
+      dumps:
+        description: Whether the dumps of single databases go there as well.
+        type: bool
+        default: true
+  host:
+    description: Name of this host, of which the directory below O(repository.path) is called.
+    type: str
+    default: ""
+  retention_files_days:
+    description: Days to keep backups of files.
+    type: int
+    default: 30
+  recover:
+    description:
+      - Only make O(repository) reachable, and fail unless it has backups of this host. Nothing is set up on this host,
+        which is to be made again from there.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Reports what would change, also on a host that has neither PostgreSQL nor pgBackRest yet.
@@ -102,7 +186,29 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import file_diff
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_host import Wanted, ensure
+from ansible_collections.ringstand.flask.plugins.module_utils.backup_offsite import describe
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+REPOSITORY: dict[str, Any] = {
+    "type": {"type": "str", "choices": ["sftp", "s3", "path"]},
+    "path": {"type": "str", "default": ""},
+    "name": {"type": "str"},
+    "host": {"type": "str"},
+    "port": {"type": "int", "default": 22},
+    "user": {"type": "str"},
+    "private_key": {"type": "str", "no_log": True},
+    "known_hosts": {"type": "list", "elements": "str", "default": []},
+    "endpoint": {"type": "str"},
+    "bucket": {"type": "str"},
+    "region": {"type": "str", "default": "us-east-1"},
+    "access_key": {"type": "str", "no_log": True},
+    "secret_key": {"type": "str", "no_log": True},
+    "path_style": {"type": "bool", "default": False},
+    "ca_certificate": {"type": "str"},
+    "retention_full_count": {"type": "int"},
+    "retention_files_days": {"type": "int"},
+    "dumps": {"type": "bool", "default": True},
+}
 
 
 def main() -> None:
@@ -115,6 +221,10 @@ def main() -> None:
             "retention_full_count": {"type": "int", "default": 2},
             "settings": {"type": "dict", "default": {}},
             "restart": {"type": "bool", "default": False},
+            "repository": {"type": "dict", "default": {}, "options": REPOSITORY},
+            "host": {"type": "str", "default": ""},
+            "retention_files_days": {"type": "int", "default": 30},
+            "recover": {"type": "bool", "default": False},
             "key": {"type": "str", "no_log": True},
             # A path on the controller: the action plugin reads it, and sends only the key.
             "escrow_path": {"type": "str"},
@@ -122,9 +232,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    repository = given["repository"] if (given["repository"] or {}).get("type") else {}
+    offsite = describe(repository, given["host"], given["retention_full_count"], given["retention_files_days"]) or {}
     wanted = Wanted(
         given["directory"].rstrip("/"), given["cluster"], given["version"], given["retention_full_count"],
-        given["settings"], given["restart"],
+        given["settings"], given["restart"], repository, offsite, given["recover"],
     )
     try:
         state, changes = ensure(wanted, given["key"] or "", module.check_mode)

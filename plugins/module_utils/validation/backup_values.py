@@ -22,7 +22,8 @@ NOT_FOR_BACKUPS = (
 )
 
 
-def _below(path: str, directory: str) -> bool:
+def below(path: str, directory: str) -> bool:
+    """Whether a path is a directory or in it."""
     return path == directory or path.startswith(f"{directory.rstrip('/')}/")
 
 
@@ -31,7 +32,7 @@ def backup_dir(variable: str, value: Any, problems: Problems) -> None:
     if not check_absolute_path(value, variable, problems):
         return
     for directory in NOT_FOR_BACKUPS:
-        if _below(os.path.normpath(value), directory):
+        if below(os.path.normpath(value), directory):
             problems.add(variable, f"backups do not belong below {directory}", "Name another directory", value)
     if re.search(r"[^A-Za-z0-9/._-]", value) or ".." in value.split("/"):
         problems.add(variable, "a path here has letters, digits, '.', '_' and '-' only", "Rename it", value)

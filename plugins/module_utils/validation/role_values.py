@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .backup_repository import check_backup_repository
 from .backup_values import absolute_paths, backup_dir, backup_key
 from .host_values import firewall_rules, regular_expressions, timezone
 from .problems import Problems, join
@@ -38,6 +39,12 @@ def number(minimum: int, maximum: int) -> Checker:
 def absolute_path(variable: str, value: Any, problems: Problems) -> None:
     """An absolute path of the role's own."""
     check_absolute_path(value, variable, problems)
+
+
+def optional_path(variable: str, value: Any, problems: Problems) -> None:
+    """As :func:`absolute_path`, or nothing."""
+    if value != "":
+        check_absolute_path(value, variable, problems)
 
 
 def text_like(pattern: re.Pattern[str], rule: str, remedy: str) -> Checker:
@@ -122,6 +129,8 @@ VALUES: dict[str, dict[str, Checker]] = {
         "backup_key": backup_key,
         "backup_key_escrow_dir": absolute_path,
         "backup_postgresql_version": _VERSION,
+        "backup_redis_dir": optional_path,
+        "backup_repository": check_backup_repository,
         "backup_retention_full_count": number(1, 100),
     },
     "certbot": {

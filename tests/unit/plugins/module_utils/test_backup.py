@@ -23,7 +23,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 from ansible_collections.ringstand.flask.plugins.plugin_utils import key_escrow
 
 HOUR, DAY = 3600, 86_400
-ALL_PARTS = ["postgresql", "dumps", "files", "verify"]
+ALL_PARTS = ["postgresql", "dumps", "files", "verify", "offsite"]
 
 
 @pytest.fixture(autouse=True)

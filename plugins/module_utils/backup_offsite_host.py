@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files by which pgBackRest and restic reach a host's second place of backups, and what they cannot do."""
+"""What a host needs for the second place of its backups: files, a pgBackRest that can, and a stanza there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import backup_offsite
-from .backup_offsite import PATH, S3, SFTP, SPOOL_DIR
+from . import backup_offsite, pgbackrest, restic
+from .backup_offsite import CONFIG_PATH, CREDENTIALS_PATH, OWNER_KEY_PATH, PATH, ROOT_KEY_PATH, S3, SFTP, SPOOL_DIR
+from .backup_settings import KEY_PATH
 from .errors import RingstandError
 from .pgbackrest import OWNER
 
@@ -22,7 +23,7 @@ ARCHIVE_TIMEOUT_SECONDS = 300
 
 def check_possible(given: Mapping[str, Any], version: tuple[int, ...]) -> None:
     """Raise :class:`RingstandError` when the installed pgBackRest has no way to such a place."""
-    if given["type"] == SFTP and version < SFTP_VERSION:
+    if given and given["type"] == SFTP and version < SFTP_VERSION:
         found, needed = (".".join(str(number) for number in numbers) for numbers in (version, SFTP_VERSION))
         raise RingstandError(
             f"Failed to set up backup_repository: pgBackRest {found} on this host cannot use SFTP with checked host "
@@ -31,27 +32,28 @@ def check_possible(given: Mapping[str, Any], version: tuple[int, ...]) -> None:
         )
 
 
-def check_mounted(given: Mapping[str, Any], base: str) -> None:
+def check_mounted(given: Mapping[str, Any], described: Mapping[str, Any]) -> None:
     """Raise :class:`RingstandError` when a directory that backups are in is gone, or has nothing to be made in.
 
     Otherwise they would go to what lies below a mount point as soon as nothing is mounted there.
     """
-    if given["type"] != PATH:
+    if not given or given["type"] != PATH:
         return
+    base = described["base"]
     if not os.path.isdir(given["path"]):
         raise RingstandError(
             f"Failed to set up backup_repository: its path {given['path']} is no directory on this host. Nothing was "
             "changed. Mount it there first"
         )
     try:
-        with open(backup_offsite.CONFIG_PATH, encoding="utf-8") as stream:
+        with open(CONFIG_PATH, encoding="utf-8") as stream:
             known = f"repo1-path={base}/pgbackrest\n" in stream.read()
     except FileNotFoundError:
         return
     if known and not os.path.isdir(base):
         raise RingstandError(
             f"Failed to find the backups in {base}, which were there before: is {given['path']} mounted? Nothing was "
-            "changed. If they are gone for good, remove " + backup_offsite.CONFIG_PATH
+            "changed. If they are gone for good, remove " + CONFIG_PATH
         )
 
 
@@ -89,7 +91,7 @@ def _storage(given: Mapping[str, Any]) -> list[str]:
             "repo1-sftp-host-key-hash-type=sha256",
             "repo1-sftp-host-key-check-type=strict",
             f"repo1-sftp-known-host={backup_offsite.KNOWN_HOSTS_PATH}",
-            f"repo1-sftp-private-key-file={backup_offsite.OWNER_KEY_PATH}",
+            f"repo1-sftp-private-key-file={OWNER_KEY_PATH}",
         ]
     if given["type"] == S3:
         host, _colon, port = backup_offsite.endpoint(given).partition(":")
@@ -107,12 +109,23 @@ def _storage(given: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def entries(given: Mapping[str, Any], described: Mapping[str, Any], config: str) -> list[dict[str, Any]]:
-    """Directories and files, as :mod:`files` takes them; an empty ``config`` means that there is no cluster."""
+def entries(
+    given: Mapping[str, Any], described: Mapping[str, Any], key: str, cluster: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Directories and files, as :mod:`files` takes them; ``cluster`` is empty when there is none to back up.
+
+    Without a second place, or without a key yet, there are none; what an earlier one has left is removed.
+    """
+    if not given:
+        names = (CONFIG_PATH, OWNER_KEY_PATH, ROOT_KEY_PATH, CREDENTIALS_PATH)
+        return [{"path": path, "state": "absent"} for path in names]
+    if not key:
+        return []
+    config = config_text(given, described, key, cluster) if cluster else ""
     found: list[dict[str, Any]] = [{"path": backup_offsite.DIRECTORY, "state": "directory"}]
     if config:
         found.append({"path": SPOOL_DIR, "state": "directory", "owner": OWNER, "group": OWNER, "mode": "0700"})
-        found.append({"path": backup_offsite.CONFIG_PATH, "secret_content": config, "group": OWNER, "mode": "0640"})
+        found.append({"path": CONFIG_PATH, "secret_content": config, "group": OWNER, "mode": "0640"})
     if given["type"] == PATH:
         base = described["base"]
         found.append({"path": base, "state": "directory"})
@@ -124,15 +137,15 @@ def entries(given: Mapping[str, Any], described: Mapping[str, Any], config: str)
         key = given["private_key"].strip() + "\n"
         found += [
             {"path": backup_offsite.KNOWN_HOSTS_PATH, "content": "\n".join([*given["known_hosts"], ""])},
-            {"path": backup_offsite.ROOT_KEY_PATH, "secret_content": key, "mode": "0600"},
+            {"path": ROOT_KEY_PATH, "secret_content": key, "mode": "0600"},
             {"path": backup_offsite.SSH_CONFIG_PATH, "content": ssh_config(given)},
         ]
         if config:
-            found.append({"path": backup_offsite.OWNER_KEY_PATH, "secret_content": key, "owner": OWNER,
+            found.append({"path": OWNER_KEY_PATH, "secret_content": key, "owner": OWNER,
                           "group": OWNER, "mode": "0600"})
     if given["type"] == S3:
         text = f"[default]\naws_access_key_id = {given['access_key']}\naws_secret_access_key = {given['secret_key']}\n"
-        found.append({"path": backup_offsite.CREDENTIALS_PATH, "secret_content": text, "mode": "0600"})
+        found.append({"path": CREDENTIALS_PATH, "secret_content": text, "mode": "0600"})
         if given.get("ca_certificate"):
             found.append({"path": backup_offsite.CA_PATH, "content": given["ca_certificate"].strip() + "\n"})
     return found
@@ -146,7 +159,7 @@ def ssh_config(given: Mapping[str, Any]) -> str:
         f"  HostName {given['host']}",
         f"  Port {given.get('port') or 22}",
         f"  User {given['user']}",
-        f"  IdentityFile {backup_offsite.ROOT_KEY_PATH}",
+        f"  IdentityFile {ROOT_KEY_PATH}",
         "  IdentitiesOnly yes",
         "  BatchMode yes",
         "  StrictHostKeyChecking yes",
@@ -157,3 +170,48 @@ def ssh_config(given: Mapping[str, Any]) -> str:
         "  ServerAliveCountMax 4",
         "",
     ])
+
+
+def ensure(described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool) -> None:
+    """Make its stanza when it can be reached and has none; what is wrong with it is a warning.
+
+    A place that is away keeps no site from being set up: each backup tries again, and says so.
+    """
+    place = backup_offsite.parse(described)
+    if place is None:
+        return
+    if place.type == PATH and os.path.isdir(place.base) and os.stat(place.base).st_dev == os.stat(data_dir).st_dev:
+        state["warnings"].append(
+            f"The second repository in {place.base} is on the disk of the data itself: losing that loses both"
+        )
+    if not cluster:
+        return
+    stanza = place.stanza(cluster)
+    try:
+        if check and not os.path.exists(CONFIG_PATH):
+            raise RingstandError("it is not configured yet")
+        if pgbackrest.information(stanza).exists:
+            return
+        state["changes"].append(f"stanza {cluster} in {place.where}")
+        if not check:
+            pgbackrest.create(stanza)
+    except RingstandError as error:
+        if check:
+            state["changes"].append(f"stanza {cluster} in {place.where}")
+            return
+        state["warnings"].append(
+            f"The second repository {place.where} cannot be used: {error.message}. Until it can, backups live on this "
+            "machine only; each hour it is tried again"
+        )
+
+
+def require_backups(described: Mapping[str, Any], cluster: str) -> int:
+    """How many backups of the cluster are there; raises :class:`RingstandError` when none is, neither of files."""
+    place = backup_offsite.parse(described)
+    if place is None:
+        raise RingstandError("Failed to find backups elsewhere: backup_repository is not set")
+    files = restic.snapshots(place.repository(KEY_PATH))
+    found = pgbackrest.information(place.stanza(cluster)).good if cluster else []
+    if not found and (cluster or not files):
+        raise RingstandError(f"Failed to find a backup of this host in {place.where}: it has none")
+    return len(found)

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The nightly backup to the second place: of the cluster, of files, and whether what is there is still good.
+
+Files are read a second time instead of being copied from the first repository: what happens to one of the two, a full
+disk or a damaged pack, then never reaches the other. All of it is looked at by name and size every night; of the
+contents a seventh of the files' is read each night, and the cluster's whenever a full backup was made, because what is
+elsewhere is read through a network, which may cost money.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import backup_checksums, backup_redis, pgbackrest, restic
+from .backup_due import backup_kind
+from .backup_offsite import DIRECTORY, Offsite
+from .backup_problems import FAILURES, Problem
+from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
+from .errors import RingstandError
+from .ledger import utc
+
+RECORD_PATH = os.path.join(STATE_DIR, "offsite.json")
+SHARES = 7
+DUMPS = "dumps"
+Say = Callable[[str], None]
+
+
+def run(settings: BackupSettings, now: float, say: Say, details: dict[str, Any], before: Mapping[str, Any],
+        verify_only: bool = False, full: bool = False) -> list[Problem]:
+    """Back up to the second place and look at it; returns what is wrong. One step that fails keeps none from running.
+
+    ``before`` are the details of the last time: while something is damaged, everything is read every night.
+    """
+    if settings.offsite is None:
+        return []
+    job = _Job(settings.at_offsite(), settings.offsite, now, full, details)
+    details["verified"] = before.get("verified")
+    everything = verify_only or bool(before.get("damaged"))
+    steps: list[tuple[str, Callable[[], list[Problem]]]] = []
+    if settings.cluster:
+        steps += [] if verify_only else [("the cluster", job.cluster)]
+    steps += [] if verify_only else [("files", job.files)]
+    steps.append(("what is there", lambda: job.verify(everything)))
+    problems: list[Problem] = []
+    for what, step in steps:
+        say(f"offsite: {what} …")
+        try:
+            problems += step()
+        except FAILURES as error:
+            problems.append(Problem("offsite", "", str(error)))
+    if not problems and not verify_only:
+        job.prune()
+    return problems
+
+
+class _Job:
+    def __init__(
+        self, settings: BackupSettings, offsite: Offsite, now: float, full: bool, details: dict[str, Any]
+    ) -> None:
+        self._settings, self._offsite, self._now, self._full, self._details = settings, offsite, now, full, details
+
+    def cluster(self) -> list[Problem]:
+        stanza = self._settings.stanza
+        information = pgbackrest.information(stanza)
+        if not information.exists:
+            pgbackrest.create(stanza)
+        fulls = [float(backup.finished) for backup in information.good if backup.kind == "full"]
+        kind = "full" if self._full else backup_kind(self._now, self._settings.hour, max(fulls, default=None))
+        backup, problems = pgbackrest.back_up(stanza, kind)
+        self._details.update(label=backup.label, kind=backup.kind, bytes=backup.repository_size)
+        return [Problem("offsite", item.file, item.reason, item.corruption) for item in problems]
+
+    def files(self) -> list[Problem]:
+        settings, repository, problems = self._settings, self._settings.repository, []
+        if not restic.ensure(repository):
+            restic.unlock(repository)
+        with backup_redis.snapshot(settings.redis_dir) as redis:
+            for name, paths in self._sets(redis):
+                try:
+                    found = restic.back_up(repository, name, paths, [KEY_PATH, DIRECTORY])
+                    problems += [Problem("offsite", item.file, item.reason, item.corruption) for item in found]
+                except FAILURES as error:
+                    problems.append(Problem("offsite", name, str(error)))
+        return problems
+
+    def _sets(self, redis: list[str]) -> Iterator[tuple[str, list[str]]]:
+        settings = self._settings
+        yield from sorted(settings.paths.items())
+        if redis:
+            yield backup_redis.SET, redis
+        if self._offsite.dumps:
+            yield DUMPS, [settings.dumps_dir, settings.globals_dir]
+
+    def verify(self, everything: bool) -> list[Problem]:
+        known = backup_checksums.load(RECORD_PATH, self._offsite.where)
+        found = {name: value for name, value in known.items() if name.startswith("snapshot/")}
+        problems: list[Problem] = []
+        judged: list[Problem] = []
+        if self._settings.cluster:
+            compared, judged = self._verify_cluster(known, everything)
+            problems += compared.problems
+            found.update(compared.trusted({name: value for name, value in known.items() if name not in found}, judged))
+        snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
+        for name in sorted(found.keys() - snapshots.keys()):
+            if name.startswith("snapshot/"):
+                problems.append(Problem("offsite", name, f"this snapshot of {found[name]!r} is missing", True))
+        share = "" if everything else f"{int(self._now // 86_400) % SHARES + 1}/{SHARES}"
+        judged += restic.check(self._settings.repository, share)
+        problems += judged
+        self._details["damaged"] = bool(judged)
+        backup_checksums.save(RECORD_PATH, self._offsite.where, {**found, **snapshots})
+        return [Problem("offsite", item.file, item.reason, item.corruption) for item in problems]
+
+    def _verify_cluster(
+        self, known: Mapping[str, str], everything: bool
+    ) -> tuple[backup_checksums.Comparison, list[Problem]]:
+        stanza = self._settings.stanza
+        information = pgbackrest.information(stanza)
+        if not information.good:
+            raise RingstandError(f"Failed to verify {stanza.repository}: it has no complete backup")
+        cluster = {name: size for name, size in known.items() if not name.startswith("snapshot/")}
+        compared = backup_checksums.compare_listing(self._listing(), cluster, information)
+        compared.problems.extend(backup_checksums.gaps(compared.files, information))
+        judged: list[Problem] = []
+        if everything or self._details.get("kind") == "full":
+            judged += pgbackrest.verify(stanza) or []
+            self._details["verified"] = utc(time.time())
+        return compared, judged
+
+    def _listing(self) -> dict[str, str]:
+        stanza = self._settings.stanza
+        found: dict[str, str] = {}
+        for part in ("archive", "backup"):
+            result = pgbackrest.call(stanza, "repo-ls", "--recurse", "--output=json", f"{part}/{stanza.name}")
+            if result.rc != 0:
+                raise RingstandError(f"Failed to list {stanza.repository}: {pgbackrest.reason(result)}")
+            for name, item in json.loads(result.stdout).items():
+                if item["type"] == "file" and not name.endswith(".pgbackrest.tmp"):
+                    found[f"{part}/{stanza.name}/{name}"] = str(item["size"])
+        return found
+
+    def prune(self) -> None:
+        if self._settings.cluster:
+            pgbackrest.expire(self._settings.stanza)
+        restic.forget(self._settings.repository, self._offsite.files_days)
+        known = backup_checksums.load(RECORD_PATH, self._offsite.where)
+        snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
+        kept = {name: value for name, value in known.items() if not name.startswith("snapshot/")}
+        backup_checksums.save(RECORD_PATH, self._offsite.where, {**kept, **snapshots})
+
