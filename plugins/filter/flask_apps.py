@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.ringstand.flask.plugins.module_utils import app_items, apps
+from ansible_collections.ringstand.flask.plugins.module_utils import app_items, apps, postgresql_items
 from ansible_collections.ringstand.flask.plugins.plugin_utils.filters import domain_errors
 
 
@@ -25,8 +25,10 @@ class FilterModule:
             "flask_apps_packages": domain_errors(app_items.flask_apps_packages),
             "gunicorn_apps": domain_errors(app_items.gunicorn_apps),
             "nginx_sites": domain_errors(app_items.nginx_sites),
-            "postgresql_databases": domain_errors(app_items.postgresql_databases),
-            "postgresql_roles": domain_errors(app_items.postgresql_roles),
+            "postgresql_connections": domain_errors(postgresql_items.postgresql_connections),
+            "postgresql_databases": domain_errors(postgresql_items.postgresql_databases),
+            "postgresql_reserved_memory": domain_errors(postgresql_items.postgresql_reserved_memory),
+            "postgresql_roles": domain_errors(postgresql_items.postgresql_roles),
             "redis_removed_instances": domain_errors(app_items.redis_removed_instances),
             "redis_instances": domain_errors(app_items.redis_instances),
         }

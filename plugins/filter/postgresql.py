@@ -8,22 +8,54 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import conf_value, sized_settings
+from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import (
+    DEFAULT_CONNECTIONS,
+    conf_value,
+    connections_for,
+    memory_for,
+    sized_settings,
+)
 from ansible_collections.ringstand.flask.plugins.module_utils.scram import is_verifier, make_verifier
+from ansible_collections.ringstand.flask.plugins.module_utils.storage import SSD
 from ansible_collections.ringstand.flask.plugins.plugin_utils.filters import domain_errors
 
 
-def _sized(memory_mb: Any, cpu_count: Any, max_connections: Any = 100) -> dict[str, Any]:
+def _sized(
+    memory_mb: Any,
+    cpu_count: Any,
+    max_connections: Any = DEFAULT_CONNECTIONS,
+    storage: str = SSD,
+    disk_mb: Any = 0,
+    version: str = "",
+) -> dict[str, Any]:
     try:
         numbers = int(memory_mb), int(cpu_count), int(max_connections)
+        return sized_settings(*numbers, storage, int(disk_mb), str(int(version)) if version else "")
     except (TypeError, ValueError) as error:
         raise RingstandError(f"Failed to size PostgreSQL: {error}") from error
-    return sized_settings(*numbers)
+
+
+def _memory(machine_mb: Any, reserved_mb: Any = None) -> int:
+    return memory_for(int(machine_mb), None if reserved_mb is None else int(reserved_mb))
+
+
+def _libraries(given: Any, wanted: list[str]) -> list[str]:
+    """The libraries of the user, as a list or as postgresql.conf has them, then ours that are not among them."""
+    listed = given.split(",") if isinstance(given, str) else list(given or [])
+    names = [str(name).strip() for name in listed if str(name).strip()]
+    return list(dict.fromkeys([*names, *wanted]))
 
 
 def _role_verifier(name: str, roles: list[dict[str, Any]]) -> str:
     password = next((str(role["password"]) for role in roles if role["name"] == name and role.get("password")), "")
     return password if not password or is_verifier(password) else make_verifier(password)
+
+
+def _firewall(clients: list[dict[str, Any]], settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """One rule per address of a client, each once."""
+    port = int(settings.get("port") or 5432)
+    addresses = dict.fromkeys(str(address) for client in clients for address in client["addresses"])
+    return [{"port": port, "proto": "tcp", "from": address} for address in addresses]
 
 
 class FilterModule:
@@ -32,6 +64,10 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
         return {
+            "postgresql_firewall": domain_errors(_firewall),
+            "postgresql_libraries": domain_errors(_libraries),
+            "postgresql_max_connections": domain_errors(connections_for),
+            "postgresql_memory": domain_errors(_memory),
             "postgresql_role_verifier": domain_errors(_role_verifier),
             "postgresql_sized_settings": domain_errors(_sized),
             "postgresql_value": domain_errors(conf_value),

@@ -95,20 +95,6 @@ def environment(app: App, workers: int, secrets: Mapping[str, Any]) -> dict[str,
     return {**values, **app["environment"]}
 
 
-def postgresql_roles(apps: Any, overrides: Any = None) -> list[App]:
-    """One role per app with a local database; it has no password, because peer authentication needs none."""
-    return [{"name": app["name"]} for app in normalise(apps, overrides).values() if app["database"]]
-
-
-def postgresql_databases(apps: Any, overrides: Any = None) -> list[App]:
-    """One database per app that has a local one, owned by the app's role."""
-    return [
-        {"name": app["database"]["name"], "owner": app["name"], "extensions": app["database"]["extensions"]}
-        for app in normalise(apps, overrides).values()
-        if app["database"]
-    ]
-
-
 def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]:
     """One Redis instance per app and purpose, with the app as its only user."""
     secrets = plain(secrets or {})

@@ -190,7 +190,11 @@ def _database(name: str, app: App) -> App | bool:
     if app["database_url"] or wanted is False:
         return False
     given = wanted if isinstance(wanted, Mapping) else {}
-    return {"name": given.get("name") or name, "extensions": as_list(given.get("extensions"))}
+    return {
+        "name": given.get("name") or name,
+        "extensions": as_list(given.get("extensions")),
+        "readers": as_list(given.get("readers")),
+    }
 
 
 def _redis(name: str, app: App) -> dict[str, App]:
@@ -238,8 +242,8 @@ def _normalise(name: str, given: Mapping[str, Any]) -> App:
 def normalise(apps: Any, overrides: Any = None) -> dict[str, App]:
     """Every present app of ``flask_apps``, complete: overrides merged in, defaults filled in, short forms spelt out.
 
-    ``database`` becomes ``{name, extensions}`` or False, ``redis`` maps each purpose to ``{port, maxmemory_mb}``,
-    ``domains`` are in punycode. The result is a valid argument again and stays as it is.
+    ``database`` becomes ``{name, extensions, readers}`` or False, ``redis`` maps each purpose to
+    ``{port, maxmemory_mb}``, ``domains`` are in punycode. The result is a valid argument again and stays as it is.
     """
     return {name: _normalise(name, app) for name, app in _merged(apps, overrides).items() if not is_absent(app)}
 

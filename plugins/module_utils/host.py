@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import commands
+from . import commands, storage
 from .errors import RingstandError
 from .firewall_state import read_firewall
 from .kernel_settings import read as read_kernel_settings
@@ -57,6 +58,8 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "firewall": read_firewall(),
         "apps_with_release": [name for name in app_names() if os.path.islink(Layout(name).live_link)],
         "kernel": read_kernel_settings(_KERNEL_SETTINGS),
+        "postgresql_clusters": postgresql_clusters(),
+        "postgresql_storage": storage.read("/var/lib/postgresql"),
         # What apt itself looks at before it says "dpkg was interrupted".
         "dpkg_interrupted": any(name.isdigit() for name in _list("/var/lib/dpkg/updates")),
     }
@@ -144,6 +147,13 @@ def free_mb(path: str) -> int:
         path = os.path.dirname(path)
     found = os.statvfs(path)
     return found.f_bavail * found.f_frsize // _MEBIBYTE
+
+
+def postgresql_clusters(root: str = "/") -> list[str]:
+    """The PostgreSQL clusters that have data or a configuration, as Debian names them (17/main)."""
+    data = glob.glob(os.path.join(root, "var/lib/postgresql/*/*/PG_VERSION"))
+    known = glob.glob(os.path.join(root, "etc/postgresql/*/*/postgresql.conf"))
+    return sorted({"/".join(path.split("/")[-3:-1]) for path in (*data, *known)})
 
 
 def timezone() -> str:

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import RingstandError
+from .postgresql_clients import foreign
 from .postgresql_cluster import DROP_IN, Cluster
-from .postgresql_tuning import same_value
+from .postgresql_readers import READERS_SQL
+from .postgresql_readers import statements as reader_statements
+from .postgresql_tuning import conf_value, same_value
 from .scram import matches
 
 # The options of ALTER ROLE and the column of pg_authid that each one sets. A role has LOGIN unless it is refused.
@@ -38,7 +41,8 @@ SELECT json_build_object(
       'error', error)), '[]') FROM pg_file_settings WHERE error IS NOT NULL AND (name IS NULL
       OR name NOT IN (SELECT name FROM pg_settings WHERE context IN ('postmaster', 'internal')))),
   'hba', (SELECT coalesce(json_agg(json_build_object('line', line_number, 'type', type, 'database', database,
-      'user', user_name, 'method', auth_method, 'error', error) ORDER BY line_number), '[]') FROM pg_hba_file_rules),
+      'user', user_name, 'method', auth_method, 'error', error, 'address', address,
+      'netmask', netmask) ORDER BY line_number), '[]') FROM pg_hba_file_rules),
   'altered', (SELECT coalesce(json_agg(DISTINCT name), '[]') FROM pg_file_settings
       WHERE sourcefile LIKE '%%/postgresql.auto.conf' AND name IN (%(settings)s)),
   'values', (SELECT coalesce(json_object_agg(name, json_build_object('setting', setting, 'unit', unit,
@@ -57,6 +61,7 @@ SELECT json_build_object(
 
 DATABASE_SQL = """
 SELECT json_build_object(
+  %(readers)s,
   'extensions', (SELECT coalesce(json_agg(extname), '[]') FROM pg_extension),
   'schema_public', (SELECT has_schema_privilege('public', oid, 'CREATE')
         OR pg_get_userbyid(nspowner) NOT IN ('pg_database_owner', %(owner)s)
@@ -83,7 +88,8 @@ def read(cluster: Cluster, settings: Iterable[str], roles: Sequence[Any], databa
     )
     for database in databases:
         if database["name"] in server["databases"]:
-            sql = DATABASE_SQL % {"owner": literals([database["owner"]])}
+            owner, readers = literals([database["owner"]]), literals(database.get("readers") or [])
+            sql = DATABASE_SQL % {"owner": owner, "readers": READERS_SQL % {"owner": owner, "readers": readers}}
             server["databases"][database["name"]].update(cluster.query(sql, database["name"]))
     return server
 
@@ -160,7 +166,7 @@ def restart_foreseen(values: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 def new_objects(
     server: Mapping[str, Any], roles: Sequence[Mapping[str, Any]], databases: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
-    """The roles and databases that are missing, and the statements that make them as they have to be, in order.
+    """The roles and databases that are missing, and what psql is told to make them as they have to be, in order.
 
     A role with a password is not among them, because a statement would show it, nor is a database whose owner is such
     a role. Names have been checked: none has a quote in it.
@@ -173,15 +179,39 @@ def new_objects(
         name, owner = database["name"], database["owner"]
         statements.append(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE template0 ENCODING \'UTF8\'')
         statements.append(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC')
+    for database in missing:
+        if database["extensions"]:
+            statements.append(f'\\connect "{database["name"]}"')
+        for extension in database["extensions"]:
+            quoted = extension.replace('"', '""')
+            statements.append(f'CREATE EXTENSION IF NOT EXISTS "{quoted}" CASCADE')
     return {
         "roles": [role["name"] for role in made],
         "databases": [database["name"] for database in missing],
-        "statements": statements,
+        "statements": [text if text.startswith("\\") else f"{text};" for text in statements],
     }
 
 
+def _pending(server: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The settings that wait for a restart, with the value that runs and the wanted one where both are known."""
+    values, words = server.get("values") or {}, []
+    for name in server["pending_restart"]:
+        running = values.get(name)
+        if running and name in settings:
+            unit = f" × {running['unit']}" if running["unit"] else ""
+            words.append(f"{name} ({running['setting']}{unit} now, {conf_value(settings[name])} wanted)")
+        else:
+            words.append(name)
+    return ", ".join(words)
+
+
 def _warnings(
-    cluster: Cluster, server: Mapping[str, Any], stale: bool, roles: Sequence[Any], databases: Sequence[Any]
+    cluster: Cluster,
+    server: Mapping[str, Any],
+    stale: bool,
+    roles: Sequence[Any],
+    databases: Sequence[Any],
+    settings: Mapping[str, Any],
 ) -> list[str]:
     found = []
     if not server["checksums"]:
@@ -191,7 +221,7 @@ def _warnings(
         )
     if server["pending_restart"] and not stale:
         found.append(
-            f"The cluster {cluster} takes {', '.join(server['pending_restart'])} only after a restart: set "
+            f"The cluster {cluster} takes {_pending(server, settings)} only after a restart: set "
             f"postgresql_restart_enabled to true for one run, or run systemctl restart {cluster.unit}"
         )
     own = os.path.join(cluster.config_dir, DROP_IN)
@@ -235,7 +265,12 @@ def _check(cluster: Cluster, server: Mapping[str, Any], databases: Sequence[Any]
 
 
 def compare(
-    cluster: Cluster, server: Mapping[str, Any], roles: Sequence[Any], databases: Sequence[Any]
+    cluster: Cluster,
+    server: Mapping[str, Any],
+    roles: Sequence[Any],
+    databases: Sequence[Any],
+    clients: Sequence[Any] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What has to change, as lists of names; a missing database is judged as a new one will be.
 
@@ -272,5 +307,13 @@ def compare(
             if name not in state["extensions"]
         ],
         "new": new_objects(server, roles, databases),
-        "warnings": _warnings(cluster, server, stale, roles, databases),
+        "reader_statements": reader_statements(databases, server["databases"]),
+        "warnings": [
+            *_warnings(cluster, server, stale, roles, databases, settings or {}),
+            *(
+                f"pg_hba.conf of the cluster {cluster} lets others in from outside: {rule}. Remove it there, or "
+                "name it in postgresql_clients"
+                for rule in (foreign(server["hba"], clients) if clients else [])
+            ),
+        ],
     }

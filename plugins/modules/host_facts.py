@@ -157,6 +157,16 @@ ansible_facts:
             C(sysctl.d) that rules the setting, or empty.
           type: dict
           sample: {"net.core.somaxconn": {"value": "4096", "path": /etc/sysctl.d/50-ringstand.conf}}
+        postgresql_clusters:
+          description: PostgreSQL clusters that have data or a configuration, stopped ones included.
+          type: list
+          elements: str
+          sample: [17/main]
+        postgresql_storage:
+          description: C(kind) of the disk of C(/var/lib/postgresql), V(ssd) or V(hdd), and the size of its file system
+            in MiB as C(size_mb). Only a disk of real hardware that says that it rotates is V(hdd).
+          type: dict
+          sample: {"kind": ssd, "size_mb": 39000}
         dpkg_interrupted:
           description: Whether C(dpkg --configure -a) has to be run before packages can be installed.
           type: bool

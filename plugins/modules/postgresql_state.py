@@ -85,6 +85,30 @@ options:
         type: list
         elements: str
         default: []
+      readers:
+        description: Roles that may read all of it and change nothing.
+        type: list
+        elements: str
+        default: []
+  clients:
+    description: Remote clients that C(pg_hba.conf) has to let in, as M(ringstand.flask.postgresql_access) takes them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      role:
+        description: Role that connects.
+        type: str
+        required: true
+      database:
+        description: Database that it connects to.
+        type: str
+        required: true
+      addresses:
+        description: Addresses or networks that it connects from.
+        type: list
+        elements: str
+        required: true
   wait_seconds:
     description:
       - Wait up to this many seconds for the cluster to run with the configuration that is on disk.
@@ -219,9 +243,18 @@ new:
       type: list
       elements: str
     statements:
-      description: What makes them, in order, each outside of a transaction.
+      description: What psql has to be told to make them, in order, each outside of a transaction.
       type: list
       elements: str
+reader_statements:
+  description: What psql has to be told so that readers can read, and those that are no longer listed cannot.
+  type: list
+  elements: str
+  returned: always
+clients_differ:
+  description: Whether C(pg_hba.conf) lets in other remote clients than O(clients).
+  type: bool
+  returned: always
 warnings:
   description: What a person should know and this module's caller will not change.
   type: list
@@ -237,6 +270,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import commands
 from ..module_utils.errors import RingstandError
+from ..module_utils.postgresql_clients import OPTION as CLIENTS_OPTION
+from ..module_utils.postgresql_clients import clients_differ
 from ..module_utils.postgresql_cluster import Host, starts_at_boot
 from ..module_utils.postgresql_state import ATTRIBUTES, compare, read, restart_foreseen
 from ..module_utils.scram import is_md5
@@ -251,6 +286,7 @@ NOTHING: dict[str, Any] = {
     "public_databases": [],
     "public_schemas": [],
     "extensions": [],
+    "reader_statements": [],
     "new": {"roles": [], "databases": [], "statements": []},
 }
 
@@ -273,11 +309,13 @@ def look(params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
         "port": cluster.port if cluster else 0,
         "reload_needed": False,
         "automatic": cluster is None or starts_at_boot(cluster.config_dir),
+        "clients_differ": cluster is not None and clients_differ(cluster.config_dir, params["clients"]),
         **NOTHING,
     }
     if cluster and cluster.running:
         server = read(cluster, params["settings"], params["roles"], params["databases"])
-        state.update(compare(cluster, server, params["roles"], params["databases"]))
+        state.update(compare(
+            cluster, server, params["roles"], params["databases"], params["clients"], params["settings"]))
         state["restart_foreseen"] = restart_foreseen(server["values"], params["settings"])
     return state
 
@@ -338,8 +376,10 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "owner": {"type": "str", "required": True},
                     "extensions": {"type": "list", "elements": "str", "default": []},
+                    "readers": {"type": "list", "elements": "str", "default": []},
                 },
             },
+            "clients": CLIENTS_OPTION,
             "wait_seconds": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import role_readme
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.ringstand.flask.plugins.module_utils import app_items
+from ansible_collections.ringstand.flask.plugins.module_utils import app_items, postgresql_items
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role
 
 LEAST = {
@@ -23,7 +23,11 @@ MOST = {
     "tls": {"certificate": "self_signed"},
     "workers": 3,
     "environment": {"MAIL_PORT": 587},
-    "database": {"name": "blog_production", "extensions": ["citext"]},
+    "database": {
+        "name": "blog_production",
+        "extensions": ["citext"],
+        "readers": [{"name": "blog_reader", "password": "Zq7-wr2_Xp9-m4K"}],
+    },
     "redis": {"queue": {"maxmemory_mb": 128}},
     "migrations": "flask",
     "migration_lock_timeout_seconds": 2.5,
@@ -41,8 +45,8 @@ DERIVED: dict[str, Any] = {
     "certbot_certificates": app_items.certbot_certificates(APPS),
     "gunicorn_apps": app_items.gunicorn_apps(APPS, SECRETS, 4, 8192),
     "nginx_sites": app_items.nginx_sites(APPS),
-    "postgresql_databases": app_items.postgresql_databases(APPS),
-    "postgresql_roles": app_items.postgresql_roles(APPS),
+    "postgresql_databases": postgresql_items.postgresql_databases(APPS),
+    "postgresql_roles": postgresql_items.postgresql_roles(APPS),
     "redis_instances": app_items.redis_instances(APPS, SECRETS),
 }
 

@@ -16,11 +16,11 @@ from .app_fields import APP_FIELDS
 from .domains import check_domain, check_domains
 from .edge import check_edge
 from .maintenance import check_maintenance
-from .names import check_app_name, check_database_name, check_environment, check_packages
+from .names import check_app_name, check_database_name, check_environment, check_packages, check_role_name
 from .problems import Problems, join
 from .processes import check_commands, check_processes, check_webhook
 from .schema import check_keys
-from .secrets import check_secret, check_url
+from .secrets import check_postgresql_password, check_secret, check_url
 from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
 from .tls import check_tls
 
@@ -93,6 +93,12 @@ def _check_database(app: Mapping[str, Any], path: str, problems: Problems) -> No
     settings = _mapping(app, "database")
     if isinstance(settings.get("name"), str):
         check_database_name(settings["name"], join(join(path, "database"), "name"), problems)
+    readers = settings.get("readers")
+    for position, reader in enumerate(readers if isinstance(readers, list) else []):
+        if isinstance(reader, dict):
+            here = join(join(join(path, "database"), "readers"), position)
+            check_role_name(str(reader.get("name", "")), join(here, "name"), problems)
+            check_postgresql_password(reader.get("password"), join(here, "password"), problems)
     if app.get("migrations") == "flask" and database is False and not url:
         rule = "the app has no database to migrate"
         problems.add(join(path, "migrations"), rule, "Set migrations: none, or give it a database", "flask")

@@ -30,6 +30,13 @@ def _seconds(minimum: int, maximum: int) -> Field:
 
 REDIS_INSTANCE = Field((dict,), options={"maxmemory_mb": _number(8, 1_048_576), "port": _number(1024, 65535)})
 
+READER = {"name": Field((str,), required=True), "password": SECRET}
+DATABASE = {
+    "name": TEXT,
+    "extensions": TEXTS,
+    "readers": Field((list,), elements=Field((dict,), options=READER)),
+}
+
 MAINTENANCE = {
     "allow": Field((list, str), elements=TEXT),
     "page": TEXT,
@@ -71,7 +78,7 @@ APP_FIELDS = {
     "max_requests_jitter": _number(0, 10_000_000),
     "environment": Field((dict,), secret=True),
     "secret_key": SECRET,
-    "database": Field((bool, dict), options={"name": TEXT, "extensions": TEXTS}),
+    "database": Field((bool, dict), options=DATABASE),
     "database_url": SECRET,
     "database_url_scheme": TEXT,
     "redis": Field((bool, dict), options={"queue": REDIS_INSTANCE, "cache": REDIS_INSTANCE}),

@@ -14,9 +14,6 @@ from .schema import is_integer
 # What a host of ours may listen on already.
 TAKEN_PORTS = {5432: "PostgreSQL", 6379: "the instance that the package brings"}
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535
-# PostgreSQL's default, and what it keeps back for superusers.
-MAX_CONNECTIONS = 100
-RESERVED_CONNECTIONS = 3
 
 
 def check_ports(ports: list[tuple[str, int, bool]], problems: Problems) -> None:
@@ -46,22 +43,6 @@ def check_memory(sizes: list[tuple[str, Any]], memory_mb: int | None, problems: 
             rule = f"with what comes before it this makes {total} MB, but the machine has {memory_mb} MB"
             problems.add(path, rule, "Lower them or take a larger machine", size)
             return
-
-
-def check_connections(apps: Mapping[str, Any], max_connections: Any, problems: Problems) -> None:
-    """Each thread of each worker may hold a connection of the local database; ``auto`` is within the limit."""
-    limit = max_connections if is_integer(max_connections) else MAX_CONNECTIONS
-    for name, app in apps.items():
-        workers, threads = app.get("workers"), app.get("threads")
-        local = app.get("database") is not False and not app.get("database_url")
-        if not local or not is_integer(workers):
-            continue
-        default = 4 if app.get("worker_class", "gthread") == "gthread" else 1
-        needed = workers * (threads if is_integer(threads) else default)
-        if needed > limit - RESERVED_CONNECTIONS:
-            rule = f"workers × threads need {needed} connections, but PostgreSQL allows {limit - RESERVED_CONNECTIONS}"
-            remedy = "Lower workers or threads, or raise max_connections in postgresql_settings"
-            problems.add(join(join("flask_apps", name), "workers"), rule, remedy, workers)
 
 
 def redis_of(apps: Mapping[str, Any]) -> list[tuple[str, int, bool, Any]]:

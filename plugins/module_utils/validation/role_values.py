@@ -81,6 +81,13 @@ def nginx_directives(variable: str, value: Any, problems: Problems) -> None:
             problems.add(join(variable, str(name)), rule, "Write one directive per key", setting)
 
 
+def settings_dictionary(variable: str, value: Any, problems: Problems) -> None:
+    """Names as postgresql.conf has them; what their values may be, the server says."""
+    for name in value if isinstance(value, dict) else ():
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", str(name)):
+            problems.add(join(variable, str(name)), "this is not the name of a setting", "Write only its name")
+
+
 def eab(variable: str, value: Any, problems: Problems) -> None:
     """What binds an ACME account to one outside, as a line of a configuration file holds it; the key is never shown."""
     given = value if isinstance(value, dict) else {}
@@ -174,7 +181,10 @@ VALUES: dict[str, dict[str, Checker]] = {
     },
     "postgresql": {
         "postgresql_cluster": _CLUSTER,
+        "postgresql_expected_connections": number(0, 262_143),
         "postgresql_memory_mb": number(128, 16_777_216),
+        "postgresql_reserved_memory_mb": number(0, 16_777_216),
+        "postgresql_settings": settings_dictionary,
         "postgresql_version": _VERSION,
     },
 }

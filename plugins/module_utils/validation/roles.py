@@ -17,6 +17,7 @@ from .edge_fields import EDGE_FIELDS
 from .machine import check_memory, check_ports
 from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
+from .postgresql import check_clients, check_expected_connections, check_tls, check_version
 from .problems import Problems, join
 from .role_values import VALUES, addresses
 from .schema import Field, check
@@ -57,6 +58,11 @@ def _check_postgresql_databases(variable: str, value: Any, _facts: Facts, proble
     _check_unique_names(variable, value, problems)
     for path, item in _items(variable, value):
         check_database_name(str(item.get("name", "")), join(path, "name"), problems)
+        for position, reader in enumerate(item.get("readers") or []):
+            here = join(join(path, "readers"), position)
+            check_role_name(str(reader), here, problems)
+            if reader == item.get("owner"):
+                problems.add(here, "this role owns the database", "Name another one", reader)
 
 
 def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Problems) -> None:
@@ -137,6 +143,10 @@ def _check_gunicorn_apps(variable: str, value: Any, facts: Facts, problems: Prob
         check_environment_names(item.get("environment") or {}, join(path, "environment"), problems)
 
 
+def _check_postgresql_tls(variable: str, value: Any, _facts: Facts, problems: Problems) -> None:
+    check_tls(variable, value, problems)
+
+
 def _memory(facts: Facts) -> int | None:
     return facts.get("memory_mb")
 
@@ -149,6 +159,7 @@ CHECKERS: dict[str, dict[str, Checker]] = {
     "postgresql": {
         "postgresql_databases": _check_postgresql_databases,
         "postgresql_roles": _check_postgresql_roles,
+        "postgresql_tls": _check_postgresql_tls,
     },
     "redis": {"redis_instances": _check_redis_instances},
 }
@@ -156,7 +167,7 @@ CHECKERS: dict[str, dict[str, Checker]] = {
 
 def role_variables(role: str) -> list[str]:
     """The variables of ``role`` that have checks here."""
-    return [*CHECKERS.get(role, {}), *VALUES.get(role, {})]
+    return [*CHECKERS.get(role, {}), *VALUES.get(role, {}), *(["postgresql_clients"] if role == "postgresql" else [])]
 
 
 def site_variables() -> list[str]:
@@ -171,6 +182,11 @@ def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
         if values.get(variable) is not None:
             checker(variable, values[variable], facts, problems)
     check_values(values, problems)
+    if role == "postgresql":
+        check_expected_connections(values, problems)
+        check_version(values, facts, problems)
+        items = [item for _path, item in _items("postgresql_roles", values.get("postgresql_roles"))]
+        check_clients(values, {str(item.get("name")): bool(item.get("password")) for item in items}, problems)
     return problems
 
 

@@ -8,16 +8,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..apps import ACME, deep_merge, is_absent
+from ..apps import ACME, deep_merge, is_absent, normalise
 from .app import check_app
 from .domains import check_certifiable, check_unique_domains
 from .edge import redirected_domains
-from .machine import check_connections, check_memory, check_ports, redis_of
+from .machine import check_memory, check_ports, redis_of
+from .postgresql import check_clients, check_connections, check_readers, check_tls, check_version, roles_of
 from .problems import Problem, Problems, join, nearest
 from .roles import check_values, site_variables
 from .variables import check_variable_names
 
-SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_settings", *site_variables())
+SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_clients", "postgresql_tls", *site_variables())
 # What site.yml derives from flask_apps, and what a site's user writes instead; a role's user writes these.
 _APPS = "Describe the apps in flask_apps instead"
 _ABSENT = "Name each in flask_apps with 'state: absent' instead, as in {old: {state: absent}}"
@@ -34,6 +35,7 @@ DERIVED_VARIABLES = {
     "gunicorn_removed_apps": _ABSENT,
     "host_apps": _NOTHING,
     "host_facts_read": _NOTHING,
+    "host_firewall_managed": "Set host_firewall_allow instead",
     "host_in_parts_enabled": _NOTHING,
     "host_package_files": _NOTHING,
     "host_packages": "Set host_base_packages, or flask_apps.<app>.apt_packages, instead",
@@ -41,7 +43,9 @@ DERIVED_VARIABLES = {
     "nginx_removed_sites": _ABSENT,
     "nginx_sites": _APPS,
     "postgresql_databases": "Set flask_apps.<app>.database instead",
+    "postgresql_expected_connections": "Set postgresql_settings.max_connections instead",
     "postgresql_managed_settings": "Set postgresql_settings instead",
+    "postgresql_reserved_memory_mb": "Set postgresql_memory_mb instead",
     "postgresql_roles": "Set flask_apps.<app>.database instead",
     "redis_instances": "Set flask_apps.<app>.redis instead",
     "redis_removed_instances": _ABSENT,
@@ -84,8 +88,6 @@ def _check_overrides(apps: Mapping[str, Any], overrides: Any, problems: Problems
 def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Mapping[str, Any]) -> Problems:
     problems, inner = Problems(), Problems()
     overrides = variables.get("flask_app_overrides") or {}
-    settings = variables.get("postgresql_settings")
-    max_connections = settings.get("max_connections") if isinstance(settings, dict) else None
     overrides = _check_overrides(apps, overrides, problems)
     merged = {
         name: deep_merge(app, overrides.get(name, {})) if isinstance(app, dict) else app for name, app in apps.items()
@@ -104,7 +106,10 @@ def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Ma
     sizes = [(path.replace(".port", ".maxmemory_mb"), size) for path, _port, _given, size in redis]
     sizes += [(f"flask_apps.{name}.memory_mb", app.get("memory_mb")) for name, app in described.items()]
     check_memory(sizes, facts.get("memory_mb"), inner)
-    check_connections(described, max_connections, inner)
+    check_readers(described, inner)
+    check_clients(variables, roles_of(described), inner)
+    if not inner.errors:  # what has any cannot be counted
+        check_connections(normalise(described), variables.get("postgresql_settings"), facts, inner)
     problems.errors += [_located(problem, overrides) for problem in inner.errors]
     problems.notes += [_located(problem, overrides) for problem in inner.notes]
     return problems
@@ -152,6 +157,8 @@ def check_site(
     problems = Problems()
     check_values(variables, problems)
     check_variable_names(names, known, problems)
+    check_version(variables, facts, problems)
+    check_tls("postgresql_tls", variables.get("postgresql_tls"), problems)
     apps = variables.get("flask_apps")
     if apps is None:
         problems.add("flask_apps", "this is required", MINIMAL_APP)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import app_items, apps
+from ansible_collections.ringstand.flask.plugins.module_utils import app_items, apps, postgresql_items
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 SECRETS = {"shop": {"secret_key": "generated-key", "redis_password": "generated/password"}}
@@ -30,7 +30,7 @@ def gunicorn(given: dict[str, Any], cpu_count: int = 2, memory_mb: int = 4096, *
 
 def test_three_keys_give_a_whole_app() -> None:
     app = apps.normalise(shop())["shop"]
-    assert app["database"] == {"name": "shop", "extensions": []}
+    assert app["database"] == {"name": "shop", "extensions": [], "readers": []}
     assert app["redis"] == {
         "queue": {"port": apps.redis_port("shop", "queue"), "maxmemory_mb": 64},
         "cache": {"port": apps.redis_port("shop", "cache"), "maxmemory_mb": 64},
@@ -177,8 +177,8 @@ def test_the_gunicorn_role_gets_no_other_roles_options() -> None:
 
 def test_lists_for_the_other_roles() -> None:
     given = shop(database={"extensions": ["citext"]}, apt_packages=["libvips42", "file"], redis={"queue": {}})
-    assert app_items.postgresql_roles(given) == [{"name": "shop"}]
-    assert app_items.postgresql_databases(given) == [{"name": "shop", "owner": "shop", "extensions": ["citext"]}]
+    assert postgresql_items.postgresql_roles(given) == [{"name": "shop"}]
+    assert postgresql_items.postgresql_databases(given) == [{"name": "shop", "owner": "shop", "extensions": ["citext"]}]
     assert app_items.flask_apps_packages(given) == ["file", "libvips42"]
     assert app_items.redis_instances(given, SECRETS) == [
         {
@@ -190,7 +190,7 @@ def test_lists_for_the_other_roles() -> None:
         }
     ]
     elsewhere = shop(database_url="postgresql://db/shop")
-    assert app_items.postgresql_roles(elsewhere) == app_items.postgresql_databases(elsewhere) == []
+    assert postgresql_items.postgresql_roles(elsewhere) == postgresql_items.postgresql_databases(elsewhere) == []
 
 
 def test_the_site_in_front_of_an_app() -> None:

@@ -6,6 +6,8 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import (
     conf_value,
+    connections_for,
+    memory_for,
     same_value,
     sized_settings,
     steady,
@@ -20,7 +22,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning 
                         "work_mem": "10082kB", "max_worker_processes": 4, "max_parallel_workers": 4,
                         "max_parallel_workers_per_gather": 2}),
         (512, 1, 100, {"shared_buffers": "128MB", "maintenance_work_mem": "32MB", "work_mem": "4096kB"}),
-        (128, 2, 20, {"shared_buffers": "32MB", "effective_cache_size": "96MB", "work_mem": "4096kB"}),
+        (128, 2, 20, {"shared_buffers": "64MB", "effective_cache_size": "96MB", "work_mem": "4096kB"}),
         (65536, 32, 300, {"shared_buffers": "16384MB", "maintenance_work_mem": "2048MB",
                           "max_parallel_workers_per_gather": 4}),
     ],
@@ -29,6 +31,38 @@ def test_sizes(memory_mb: int, cpus: int, connections: int, expected: dict[str, 
     settings = sized_settings(memory_mb, cpus, connections)
     assert settings["max_connections"] == connections
     assert {name: settings.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("storage", "disk_mb", "expected"),
+    [
+        ("ssd", 0, {"random_page_cost": 1.1, "effective_io_concurrency": 200, "max_wal_size": "4GB"}),
+        ("hdd", 0, {"random_page_cost": 4.0, "effective_io_concurrency": 2}),
+        ("ssd", 500_000, {"max_wal_size": "4GB", "min_wal_size": "1GB"}),
+        ("ssd", 20_000, {"max_wal_size": "1920MB", "min_wal_size": "480MB"}),
+        ("ssd", 1_000, {"max_wal_size": "256MB", "min_wal_size": "64MB"}),
+    ],
+)
+def test_the_disk(storage: str, disk_mb: int, expected: dict[str, Any]) -> None:
+    settings = sized_settings(1024, 2, 100, storage, disk_mb)
+    assert {name: settings[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(("cpus", "version", "workers"), [(32, "18", 8), (32, "17", None), (8, "18", None)])
+def test_processes_for_reading_where_the_server_has_them(cpus: int, version: str, workers: int | None) -> None:
+    assert sized_settings(65536, cpus, 100, version=version).get("io_workers") == workers
+
+
+@pytest.mark.parametrize(("expected", "allowed"), [(0, 100), (87, 100), (88, 150), (137, 150), (138, 200)])
+def test_connections_come_in_steps_and_leave_room(expected: int, allowed: int) -> None:
+    assert connections_for(expected) == allowed
+
+
+@pytest.mark.parametrize(
+    ("machine", "reserved", "left"), [(4096, None, 2048), (4096, 728, 2856), (1024, 2000, 256), (4096, 0, 3584)]
+)
+def test_memory_is_what_others_leave(machine: int, reserved: int | None, left: int) -> None:
+    assert memory_for(machine, reserved) == left
 
 
 def test_few_cpus_keep_the_servers_own_parallelism() -> None:
@@ -51,9 +85,10 @@ def test_steady(memory_mb: int, expected: int) -> None:
         ((127, 2, 100), "postgresql_memory_mb is 127"),
         ((1024, 0, 100), "0 CPUs"),
         ((1024, 2, 0), "postgresql_settings.max_connections of 0"),
+        ((1024, 2, 100, "tape"), "postgresql_storage is 'tape'"),
     ],
 )
-def test_refused(arguments: tuple[int, int, int], message: str) -> None:
+def test_refused(arguments: Any, message: str) -> None:
     with pytest.raises(RingstandError) as caught:
         sized_settings(*arguments)
     assert caught.value.message.startswith("Failed to size PostgreSQL: ")

@@ -23,6 +23,7 @@ BLOG = {**SHOP, "domains": ["blog.example.com"]}
 KNOWN = {"postgresql_databases", "nginx_sites", "redis_instances", "host_timezone", "gunicorn_apps"}
 MACHINE = {"memory_mb": 2048, "cpu_count": 2}
 CANARY = "Canary7qP2"
+GOOD = "Zq7-wr2_Xp9-m4K"
 
 
 def check(apps: Any, overrides: Any = None, names: Any = (), facts: Any = None, settings: Any = None) -> Problems:
@@ -410,10 +411,30 @@ def test_bad_overrides(overrides: Any, path: str | None, words: str) -> None:
             "flask_apps.blog.memory_mb",
             ["2304 MB", "2048 MB"],
         ),
-        (app(workers=25), None, "flask_apps.shop.workers", ["100 connections", "97", "postgresql_settings"]),
-        (app(workers=25), {"max_connections": 200}, None, []),
+        (app(workers=25), None, None, []),
+        (app(workers=70), None, "flask_apps.shop.workers", ["560 connections", "postgresql_settings", "573 or more"]),
+        (
+            app(workers=25),
+            {"max_connections": 200},
+            "postgresql_settings.max_connections",
+            ["= 200", "200 connections (shop 200)", "213 or more"],
+        ),
+        (app(workers=25), {"max_connections": "213"}, None, []),
+        (app(workers=25, switch="in_place"), {"max_connections": 113}, None, []),
+        (
+            app(workers=1, processes={"worker": {"command": "rq worker", "count": 20}}),
+            {"max_connections": 100},
+            "postgresql_settings.max_connections",
+            ["108 connections"],
+        ),
+        (two(workers=11), {"max_connections": 100}, "postgresql_settings.max_connections", ["blog 88, shop 8", "109"]),
         (app(workers=25, database=False), None, None, []),
-        (app(workers=98, worker_class="sync"), None, "flask_apps.shop.workers", ["98 connections"]),
+        (
+            app(workers=98, worker_class="sync"),
+            {"max_connections": 100},
+            "postgresql_settings.max_connections",
+            ["196 connections"],
+        ),
     ],
 )
 def test_what_the_machine_does_not_hold(apps: Any, settings: Any, path: str | None, words: list[str]) -> None:
@@ -476,3 +497,63 @@ def test_a_static_directory_that_the_source_lacks(tmp_path: Path) -> None:
     assert check(app(source=source, static={"url": "/s/", "dir": "static"})).errors == []
     problems = check(app(source=source, static={"url": "/s/", "dir": "assets"}))
     assert [problem.path for problem in problems.errors] == ["flask_apps.shop.static.dir"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"database": {"readers": [{"name": "shop_reader", "password": GOOD}]}}, None, ""),
+        ({"database": {"readers": [{"name": "pg_x"}]}}, "flask_apps.shop.database.readers[0].name", "reserved"),
+        ({"database": {"readers": [{"name": "shop"}]}}, "flask_apps.shop.database.readers[0].name", "role of the app"),
+        ({"database": {"readers": [{}]}}, "flask_apps.shop.database.readers[0].name", "required"),
+        (
+            {"database": {"readers": [{"name": "a"}, {"name": "a"}]}},
+            "flask_apps.shop.database.readers[1].name",
+            "is this role already",
+        ),
+        (
+            {"database": {"readers": [{"name": "a", "password": "secret"}]}},
+            "flask_apps.shop.database.readers[0].password",
+            "",
+        ),
+    ],
+)
+def test_readers(changes: dict[str, Any], path: str | None, words: str) -> None:
+    problems = check(app(**changes))
+    assert [problem.path for problem in problems.errors][:1] == ([path] if path else [])
+    assert words in problems.message()
+
+
+def client(**changes: Any) -> dict[str, Any]:
+    return {"role": "shop_reader", "database": "shop", "addresses": ["192.0.2.7"], **changes}
+
+
+@pytest.mark.parametrize(
+    ("variables", "path", "words"),
+    [
+        ({"postgresql_clients": [client()]}, None, ""),
+        ({"postgresql_clients": [client(role="shop")]}, "postgresql_clients[0].role", "no password"),
+        ({"postgresql_clients": [client(addresses=[])]}, "postgresql_clients[0].addresses", "nobody"),
+        ({"postgresql_clients": [client(addresses=["0.0.0.0/0"])]}, "postgresql_clients[0].addresses[0]", "everybody"),
+        ({"postgresql_clients": [client(addresses=["db"])]}, "postgresql_clients[0].addresses[0]", "192.0.2.0/24"),
+        ({"postgresql_clients": [client(database="all")]}, "postgresql_clients[0].database", "reserved"),
+        (
+            {"postgresql_settings": {"listen_addresses": "*"}},
+            "postgresql_settings.listen_addresses",
+            "no client from outside is named",
+        ),
+        ({"postgresql_settings": {"listen_addresses": "*"}, "postgresql_clients": [client()]}, None, ""),
+        ({"postgresql_settings": {"listen_addresses": "localhost,192.0.2.1"}}, None, ""),
+        ({"postgresql_tls": {"chain_path": "/etc/ssl/a.pem"}}, "postgresql_tls", "a chain and a key"),
+        ({"postgresql_settings": {"work mem": 1}}, "postgresql_settings.work mem", "not the name of a setting"),
+        ({"postgresql_version": "17", "facts": ["15/main"]}, "postgresql_version", "upgrade.yml -e version=17"),
+        ({"postgresql_version": "17", "facts": ["15/main", "17/main"]}, None, ""),
+        ({"postgresql_version": "17", "facts": ["15/other"]}, None, ""),
+    ],
+)
+def test_postgresql_before_the_first_change(variables: dict[str, Any], path: str | None, words: str) -> None:
+    facts = {"postgresql_clusters": variables.pop("facts", [])}
+    apps = app(database={"readers": [{"name": "shop_reader", "password": GOOD}]})
+    problems = check_site({"flask_apps": apps, **variables}, (), KNOWN, facts)
+    assert [problem.path for problem in problems.errors] == ([path] if path else [])
+    assert words in problems.message()
