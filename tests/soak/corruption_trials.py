@@ -107,6 +107,26 @@ def run(
     return trials
 
 
+def clean_cycles(remote: Remote, count: int, say: Callable[[str], None]) -> list[str]:
+    """Backups with all their checks while pgbench writes, every fifth followed by a drill; returns the false alarms."""
+    pgbench = "$(ls -d /usr/lib/postgresql/*/bin)/pgbench"
+    remote.must(f"setpriv --reuid=postgres --regid=postgres --init-groups {pgbench} -iqs 5 -h /run/postgresql\n"
+                "systemd-run --quiet --collect --unit=clean-load --property=User=postgres "
+                f"{pgbench} -n -c 2 -R 50 -T 7200 -h /run/postgresql")
+    alarms = []
+    try:
+        for number in range(1, count + 1):
+            commands = ["ringstand backup"] + (["ringstand drill"] if number % 5 == 0 else [])
+            for command in commands:
+                done = remote.run(command)
+                if done.code:
+                    alarms.append(f"cycle {number}, {command}: {done.output[-1000:]}")
+            say(f"clean cycle {number} of {count}: {len(alarms)} false alarms so far")
+    finally:
+        remote.must("systemctl stop clean-load")
+    return alarms
+
+
 def chosen(remote: Remote, finder: str, chance: random.Random) -> str:
     # The very newest may still be being written, by an archiver that is at work.
     return chance.choice(sorted(path for path in remote.must(finder).splitlines() if not path.endswith(".tmp")))

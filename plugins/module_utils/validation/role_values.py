@@ -15,6 +15,7 @@ from .host_values import firewall_rules, regular_expressions, timezone
 from .problems import Problems, join
 from .processes import check_webhook
 from .schema import Field, check
+from .smtp import EMAIL, check_smtp
 from .sources import check_absolute_path
 from .tls import check_dns_plugin
 
@@ -22,7 +23,6 @@ Checker = Callable[[str, Any, Problems], None]
 
 # RFC 8555, 6.1: HTTPS only.
 DIRECTORY_URL = re.compile(r"https://[^\s/@]+(/[^\s@]*)?")
-EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?")
 
 
@@ -129,16 +129,20 @@ VALUES: dict[str, dict[str, Checker]] = {
         "backup_archive_timeout_seconds": number(5, 3600),
         "backup_cluster": _CLUSTER,
         "backup_dir": backup_dir,
+        "backup_drill_interval_days": number(0, 365),
         "backup_dump_retention_days": number(1, 3650),
         "backup_files_retention_days": number(1, 3650),
         "backup_host_paths": absolute_paths,
         "backup_hour": number(0, 23),
         "backup_key": backup_key,
         "backup_key_escrow_dir": absolute_path,
+        "backup_metrics_dir": optional_path,
         "backup_postgresql_version": _VERSION,
         "backup_redis_dir": optional_path,
         "backup_repository": check_backup_repository,
         "backup_retention_full_count": number(1, 100),
+        "backup_smtp": check_smtp,
+        "backup_webhook_url": check_webhook_value,
     },
     "certbot": {
         "certbot_ca_bundle_path": absolute_path,
