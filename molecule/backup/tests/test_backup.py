@@ -14,6 +14,7 @@ SETTINGS = "/etc/ringstand/backup/settings.json"
 STATUS = "/var/lib/ringstand/backup/status.json"
 CRON = "/etc/cron.d/ringstand-backup"
 DIR = "/var/backups/ringstand"
+METRICS = "/var/lib/prometheus/node-exporter/ringstand_backup.prom"
 # What cron gives to a command, and nothing else.
 CRON_ENVIRONMENT = "env -i SHELL=/bin/sh HOME=/root LOGNAME=root PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -55,6 +56,12 @@ def cron_waits(host):
     host.check_output("systemctl stop cron")
     yield
     host.check_output("systemctl start cron")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def node_exporter(host):
+    """As its package makes it, so that metrics are written."""
+    host.check_output("mkdir -p /var/lib/prometheus/node-exporter")
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +194,68 @@ def test_a_disk_that_is_too_full_is_said_before_it_is_filled(once, host):
     assert failed.rc == 1
     assert "/srv/small has 6" in failed.stdout and "MB are kept free. Make room" in failed.stdout
     host.check_output("ringstand backup")
+
+
+def drill(host):
+    """The exit status of a drill, and its problems as pairs of what they are of and the reason."""
+    done = host.run("ringstand --json drill")
+    return done.rc, [(item["file"], item["reason"]) for item in json.loads(done.stdout)["problems"]]
+
+
+def test_a_drill_without_its_wal_names_the_segment(once, host):
+    sql(host, "SELECT pg_switch_wal()")
+    host.check_output("pgbackrest_wal() { find %s/pgbackrest/archive -name '0000*-*' -newer %s; }; sleep 1; "
+                      "runuser -u postgres -- pgbackrest --stanza=main check; "
+                      "pgbackrest_wal | sort | head -1 > /root/wal; mv $(cat /root/wal) /root/wal.moved", DIR, STATUS)
+    path = host.check_output("cat /root/wal")
+    try:
+        code, problems = drill(host)
+    finally:
+        host.check_output("mv /root/wal.moved %s", path)
+    assert code == 3
+    assert os.path.basename(path)[:24] in [of for of, _reason in problems]
+
+
+def test_a_drill_finds_what_no_checksum_tells(once, host):
+    """A row that is in no index, and one of our own that is gone."""
+    expected = "/var/lib/ringstand/backup/expectations.json"
+    recorded = host.file(expected).content_string
+    changed = json.loads(recorded)
+    for entry in changed["entries"]:
+        entry["token"] = "never written"
+    sql(host, "CREATE TABLE broken (n int PRIMARY KEY); INSERT INTO broken VALUES (1)")
+    sql(host, "UPDATE pg_index SET indisready = false WHERE indexrelid = 'broken_pkey'::regclass")
+    sql(host, "INSERT INTO broken VALUES (2)")
+    sql(host, "UPDATE pg_index SET indisready = true WHERE indexrelid = 'broken_pkey'::regclass")
+    host.check_output("printf %%s %s > %s", json.dumps(changed), expected)
+    try:
+        code, problems = drill(host)
+    finally:
+        host.check_output("printf %%s %s > %s", recorded, expected)
+        sql(host, "DROP TABLE broken")
+    assert code == 3
+    assert {of for of, _reason in problems} == {"ringstand.canary", "pg_amcheck"}
+    assert any('"broken_pkey"' in reason for _of, reason in problems)
+    told = host.run("ringstand backups")
+    assert told.rc == 3 and "NOT GOOD: drill: " in told.stdout and "FAILED" in told.stdout
+    assert 'success{part="drill"} 0' in host.file(METRICS).content_string
+
+
+def test_a_drill_proves_the_backup_and_leaves_nothing(once, host):
+    """Nor what one has left that was killed."""
+    host.check_output("systemd-run --quiet --collect --unit=ringstand-drill ringstand drill --here")
+    wait_until(lambda: host.run("systemctl is-active ringstand-scratch").rc == 0, 60, "a scratch cluster")
+    host.check_output("systemctl kill --kill-whom=all --signal=SIGKILL ringstand-drill")
+    host.check_output("ls -d /var/lib/postgresql/*/ringstand-scratch")
+    assert drill(host) == (0, [])
+    part = status(host)["parts"]["drill"]
+    assert part["result"] == "ok" and part["label"] == backups(host)["cluster"][-1]["label"]
+    assert {"restore", "replay", "compare", "amcheck", "dump", "files"} <= set(part["phases"])
+    assert part["rows_of_our_own"] == 2
+    assert host.run("ls -d /var/lib/postgresql/*/ringstand-scratch /run/ringstand-scratch %s/drill", DIR).stdout == ""
+    assert "could be restored and is sound" in host.check_output("ringstand backups")
+    # The live cluster knows nothing of it, and still archives.
+    assert sql(host, "SELECT pg_is_in_recovery(), current_setting('archive_mode')") == "f|on"
 
 
 def test_cron_takes_the_file(host):

@@ -43,6 +43,10 @@ def _time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_values, "_timezones", lambda: {"Europe/Berlin", "Etc/UTC"})
 
 
+def smtp(**changed: Any) -> dict[str, Any]:
+    return {"host": "mail.example.com", "from": "vm@example.com", "to": ["ops@example.com"], **changed}
+
+
 BAD: list[tuple[str, Any, str, list[str]]] = [
     ("postgresql_roles", [{"name": "postgres"}], "[0].name", ['"postgres"', "reserved"]),
     ("postgresql_roles", [{"name": "pg_monitor"}], "[0].name", ["reserved"]),
@@ -94,6 +98,16 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("certbot_eab", {"kid": "k1", "hmac_key": f"{CANARY}+/"}, ".hmac_key", ["base64url"]),
     ("certbot_profile", "short lived", "", ["letters"]),
     ("certbot_staging_directory_url", "http://ca.example.com/dir", "", ["https://"]),
+    ("backup_drill_interval_days", -1, "", ["between 0"]),
+    ("backup_metrics_dir", "node-exporter", "", ["not absolute"]),
+    ("backup_webhook_url", f"ftp://{CANARY}", "", ["https"]),
+    ("backup_smtp", smtp(host="https://mail.io"), ".host", ["name of a server"]),
+    ("backup_smtp", smtp(port=0), ".port", ["between 1"]),
+    ("backup_smtp", smtp(to=[]), ".to", ["nobody"]),
+    ("backup_smtp", smtp(to=["ops@example.com", "ops"]), ".to[1]", ["e-mail"]),
+    ("backup_smtp", smtp(**{"from": "a@b.io\nBcc: c@d.io"}), ".from", ["e-mail"]),
+    ("backup_smtp", smtp(password=CANARY), ".user", ["belong together"]),
+    ("backup_smtp", smtp(security="none"), ".security", ["in the clear"]),
     ("certbot_webhook_url", f"ftp://{CANARY}", "", ["https"]),
     ("certbot_dns_credentials", {"cloudflare": ""}, ".cloudflare", ["text of a file"]),
     ("certbot_dns_credentials", {"../x": CANARY}, ".../x", ["python3-certbot-dns"]),

@@ -1,0 +1,235 @@
+"""When a restore is drilled, what it is compared with, what it has proven, and what retention leaves because of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import (
+    backup_dumps,
+    backup_settings,
+    backup_space,
+    backup_status,
+    backup_watch,
+    drill_expectations,
+    drill_record,
+    drill_run,
+    drill_unit,
+    restic,
+)
+from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import drill_due
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, Information, Stanza
+
+HOUR, DAY = 3600, 86_400
+MIDNIGHT = 1_795_219_200  # 2026-11-21T00:00:00Z
+NIGHT = MIDNIGHT + 2 * HOUR + 60
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "since", "last", "failed", "due"),
+    [
+        (NIGHT, None, None, False, False),  # no backup yet
+        (NIGHT + HOUR, NIGHT, None, False, False),  # the first one has just been made
+        (NIGHT + DAY, NIGHT, None, False, True),
+        (NIGHT + 6 * DAY, 0, NIGHT + 60, False, False),
+        (NIGHT + 7 * DAY + 60, 0, NIGHT + 60, False, True),
+        (NIGHT + HOUR, 0, NIGHT + 60, True, False),  # failed this night
+        (NIGHT + DAY, 0, NIGHT + 60, True, True),
+        (NIGHT, 0, NIGHT + 700 * DAY, False, True),  # made under a clock that was years ahead
+    ],
+)
+def test_a_drill_is_due(now: float, since: float | None, last: float | None, failed: bool, due: bool) -> None:
+    assert drill_due(now, 2, 7, since, last, failed) is due
+    assert not drill_due(now, 2, 0, since, last, failed)
+
+
+def test_never_drilled_is_found_after_some_days_only() -> None:
+    status = backup_status.merge({}, {"dumps": {"result": "ok"}}, [], MIDNIGHT)
+
+    def found(days: int, drill_days: int) -> list[str]:
+        fresh = backup_status.merge(status, {"dumps": {"result": "ok"}}, [], MIDNIGHT + days * DAY)
+        return backup_status.faults(fresh, MIDNIGHT + days * DAY, drill_days)
+
+    assert found(8, 7) == [] and found(100, 0) == []
+    assert found(10, 7)[0].startswith("drill: never done")
+    status = backup_status.merge(status, {"drill": {"result": "ok"}}, [], MIDNIGHT + 8 * DAY)
+    assert found(16, 7) == []
+    assert found(18, 7)[0].startswith("drill: last done at 2026-11-29T")
+
+
+def test_a_backup_and_a_drill_do_not_lose_each_others_result(tmp_path: Path) -> None:
+    path = str(tmp_path / "status.json")
+    backup_status.update({"dumps": {"result": "ok"}}, [], 1, path)
+    backup_status.update({"drill": {"result": "ok"}}, [], 2, path)
+    assert set(backup_status.load(path)["parts"]) == {"dumps", "drill"}
+
+
+def table(rows: int | None, inserted: int, deleted: int, node: str = "1") -> dict[str, Any]:
+    found = {"name": "public.orders", "node": node, "bytes": 1, "inserted": inserted, "deleted": deleted}
+    return {**found, **({} if rows is None else {"rows": rows})}
+
+
+def database(one: dict[str, Any] | None, reset: str | None = None) -> drill_expectations.Databases:
+    return {"shop": {"reset": reset, "tables": {"16384": one} if one else {}}}
+
+
+@pytest.mark.parametrize(
+    ("now", "restored", "latest", "reason"),
+    [
+        (table(None, 10, 0), table(10, 0, 0), 10, ""),
+        (table(None, 10, 0), table(9, 0, 0), 10, "it has 9 rows and should have 10"),
+        (table(None, 10, 0), table(0, 0, 0), 10, "it has 0 rows and should have 10"),
+        (table(None, 15, 3), table(12, 0, 0), 12, ""),
+        (table(None, 15, 3), table(16, 0, 0), 12, "it has 16 rows and should have between 7 and 15"),
+        (table(None, 10, 0), table(11, 0, 0), 11, ""),  # the statistics were late
+        (table(None, 10, 0), table(11, 0, 0), None, ""),
+        (table(None, 10, 0, "2"), table(0, 0, 0), 0, ""),  # emptied by TRUNCATE
+        (table(None, 2, 0), table(0, 0, 0), 0, ""),  # the statistics began anew
+        (table(None, 10, 0), None, 10, "the table is not there"),
+        (None, None, None, ""),  # dropped
+    ],
+)
+def test_rows_are_compared(now: Any, restored: Any, latest: int | None, reason: str) -> None:
+    found = drill_expectations.differences(
+        database(table(10, 10, 0)), database(now), database(restored), lambda _database, _table: latest
+    )
+    assert [text for _table, text in found] == ([reason] if reason else [])
+    assert all(name == "shop: public.orders" for name, _text in found)
+
+
+def test_a_database_that_is_not_there_is_named() -> None:
+    before = database(table(10, 10, 0))
+    assert drill_expectations.differences(before, before, {}, lambda *_names: 0) == [
+        ("shop", "the database is not there")
+    ]
+    assert drill_expectations.differences(before, {}, {}, lambda *_names: 0) == []
+    assert drill_expectations.differences(before, database(table(1, 1, 1), "x"), database(None), lambda *_n: 0) == []
+
+
+def test_small_tables_are_counted_first_and_huge_ones_not() -> None:
+    sizes = {"1": 3 * 2**30, "2": 10, "3": 200 * 2**20, "4": 100 * 2**20}
+    assert list(drill_expectations.chunks({oid: {"bytes": size} for oid, size in sizes.items()})) == [["2", "4"], ["3"]]
+
+
+def test_a_backup_is_compared_with_what_was_counted_before_it() -> None:
+    entries = [{"written": 10}, {"written": 20}, {"written": 30}]
+    assert drill_expectations.of_backup(entries, 25) == {"written": 20}
+    assert drill_expectations.of_backup(entries, 5) is None
+
+
+def test_places_and_dumps_take_turns(tmp_path: Path) -> None:
+    record = drill_record.load(str(tmp_path / "none"))
+    assert drill_record.next_of(["shop", "blog"], record.dumps) == "blog"
+    record.dumps["blog"] = {"path": "/b", "at": 5}
+    assert drill_record.next_of(["shop", "blog"], record.dumps) == "shop"
+    record.dumps["shop"] = {"path": "/s", "at": 9}
+    drill_record.save(record, str(tmp_path / "drills.json"))
+    record = drill_record.load(str(tmp_path / "drills.json"))
+    assert drill_record.next_of(["shop", "blog"], record.dumps) == "blog"
+    assert drill_record.next_of([], record.dumps) == ""
+
+
+def backup(label: str) -> Backup:
+    return Backup(label, "diff" if "_" in label else "full", 1, 2, False, 10, 5, "0" * 24, "0" * 24)
+
+
+def test_retention_leaves_what_a_drill_has_proven() -> None:
+    backups = [backup(label) for label in ("1F", "1F_2D", "3F", "4F")]
+    counts = [drill_record.full_count(backups, proven, 2) for proven in ("", "4F", "3F", "1F_2D", "gone")]
+    assert counts == [2, 2, 2, 3, 2]
+
+
+def test_a_proven_dump_stays(tmp_path: Path) -> None:
+    names = ["20261001T020000Z.dump", "20261002T020000Z.dump", "20261120T020000Z.dump"]
+    for name in names:
+        (tmp_path / name).write_text("x")
+    removed = backup_dumps.prune(str(tmp_path), "dump", 14, MIDNIGHT, str(tmp_path / names[1]))
+    assert removed == [str(tmp_path / names[0])]
+
+
+def test_a_name_whose_proven_snapshot_is_old_is_left_alone() -> None:
+    days = {"a": ("host", "01"), "b": ("host", "30"), "c": ("shop", "29"), "d": ("shop", "30")}
+    there = [restic.Snapshot(key, name, f"2026-11-{day}T02:00:00.123456789+02:00", []) for key, (name, day)
+             in days.items()]
+    assert restic.names_held(there, 14, ["a", "c"]) == {"host"}
+    assert restic.names_held(there, 14, ["b", "d", "gone"]) == set()
+
+
+def test_a_drill_without_room_says_how_much_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(RingstandError, match=r"the restore of the backup 1F: .* \d+ MB free, it needs \d+ MB"):
+        drill_run.require_space(str(tmp_path), 2**60, "the backup 1F")
+
+
+def test_one_drill_at_a_time_and_none_beside_a_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_unit, "LOCK_PATH", str(tmp_path / "drill"))
+    real = backup_settings.only_one
+
+    def here(what: str, now: float, path: str = str(tmp_path / "main")) -> Any:
+        return real(what, now, path)
+
+    monkeypatch.setattr(backup_settings, "only_one", here)
+    with drill_unit.only_drill(0):
+        assert drill_unit.holder().startswith("drill")
+        with here("backup", 0):
+            pass
+        with pytest.raises(RingstandError, match="another one is under way"), drill_unit.only_drill(0):
+            raise AssertionError
+    stopped: list[bool] = []
+    monkeypatch.setattr(drill_unit, "stop", lambda: stopped.append(True))
+    with drill_unit.only_restore(0):
+        assert stopped
+        with pytest.raises(RingstandError, match="another one is under way .restore"), drill_unit.only_drill(0):
+            raise AssertionError
+
+
+CANARY = {"token": "t", "segment": "000000010000000000000005", "written": 1000}
+
+
+def archived(last: str) -> Information:
+    return Information(True, "", [], {"17-1": ("000000010000000000000001", last)})
+
+
+def test_what_was_written_an_hour_ago_must_be_in_the_repository() -> None:
+    state = {"last_archived": "000000010000000000000004"}
+    assert backup_watch.stale(CANARY, archived("000000020000000000000005"), state) == []
+    (problem,) = backup_watch.stale(CANARY, archived("000000010000000000000004"), state)
+    assert "what was written at 1970-01-01T00:16:40Z" in problem.reason
+    assert "archive-push-queue-max" not in problem.reason
+    (problem,) = backup_watch.stale(CANARY, Information(True), {"last_archived": "000000010000000000000007"})
+    assert "archive-push-queue-max" in problem.reason
+
+
+def test_failures_to_archive_are_counted_from_run_to_run() -> None:
+    assert [backup_watch.failures(before, 5) for before in (None, 3, 5, 9)] == [0, 2, 0, 0]
+
+
+def test_a_gap_since_the_newest_backup_is_found_by_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_watch, "SETTLE_SECONDS", 0)
+    folder = tmp_path / "archive/main/17-1/0000000100000000"
+    folder.mkdir(parents=True)
+    for number in (1, 3, 4, 6):
+        (folder / f"00000001000000000000000{number}-{'a' * 40}.zst").write_text("")
+    one = Backup("1F", "full", 1, 2, False, 10, 5, "000000010000000000000003", "000000010000000000000003")
+    found = backup_watch.lacking(Stanza("main", str(tmp_path)), Information(True, "", [one]), 256)
+    assert [problem.file for problem in found] == ["archive: ????????0000000000000005"]
+
+
+def test_room_for_the_next_full_backup_is_watched(tmp_path: Path) -> None:
+    details, problems = backup_space.watch(str(tmp_path), [])
+    assert problems == [] and details["free_bytes"] <= details["size_bytes"]
+    huge = Backup("1F", "full", 1, 2, False, 2**60, 2**60, "0" * 24, "0" * 24)
+    details, (problem,) = backup_space.watch(str(tmp_path), [huge])
+    assert (details["backups_bytes"], problem.part, problem.file) == (2**60, "space", str(tmp_path))
+    assert "MB are free, and the next full backup needs" in problem.reason
