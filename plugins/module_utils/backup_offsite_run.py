@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import backup_checksums, backup_redis, pgbackrest, restic
+from . import backup_checksums, backup_redis, drill_record, drill_unit, pgbackrest, restic
 from .backup_due import backup_kind
 from .backup_offsite import DIRECTORY, Offsite
 from .backup_problems import FAILURES, Problem
@@ -145,11 +145,17 @@ class _Job:
         return found
 
     def prune(self) -> None:
+        if drill_unit.holder():
+            return  # it could lose what it restores
+        proven, stanza = drill_record.load(), self._settings.stanza
         if self._settings.cluster:
-            pgbackrest.expire(self._settings.stanza)
-        restic.forget(self._settings.repository, self._offsite.files_days)
+            label = str(proven.clusters.get(drill_record.OFFSITE, {}).get("label", ""))
+            backups = pgbackrest.information(stanza).backups
+            pgbackrest.expire(stanza, drill_record.full_count(backups, label, self._offsite.full_count))
+        kept = [proof["id"] for proof in proven.files.values()]
+        restic.forget(self._settings.repository, self._offsite.files_days, kept)
         known = backup_checksums.load(RECORD_PATH, self._offsite.where)
         snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
-        kept = {name: value for name, value in known.items() if not name.startswith("snapshot/")}
-        backup_checksums.save(RECORD_PATH, self._offsite.where, {**kept, **snapshots})
+        others = {name: value for name, value in known.items() if not name.startswith("snapshot/")}
+        backup_checksums.save(RECORD_PATH, self._offsite.where, {**others, **snapshots})
 

@@ -28,9 +28,10 @@ def check_smtp(variable: str, value: Any, problems: Problems) -> None:
         problems.add(join(variable, "host"), "this is not the name of a server", remedy, host)
     if given.get("port") is not None:
         check(given["port"], _PORT, join(variable, "port"), problems)
-    recipients = given.get("to") if isinstance(given.get("to"), list) else []
+    to = given.get("to")
+    recipients = to if isinstance(to, list) else []
     if not recipients:
-        problems.add(join(variable, "to"), "nobody would be told", "Write one address at least", given.get("to"))
+        problems.add(join(variable, "to"), "nobody would be told", "Write one address at least", to)
     for path, address in [(join(variable, "from"), given.get("from")),
                           *((join(join(variable, "to"), position), item) for position, item in enumerate(recipients))]:
         if not _ADDRESS.fullmatch(str(address or "")):
