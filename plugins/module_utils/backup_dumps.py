@@ -61,17 +61,17 @@ def dump(settings: BackupSettings, cluster: Cluster, database: str, now: float) 
     Raises :class:`RingstandError`; nothing incomplete is left behind.
     """
     quoted = database.replace("\\", "\\\\").replace("'", "\\'")
-    command = [_program(cluster, "pg_dump"), "-Fc", "-w", f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}"]
+    command = [program(cluster, "pg_dump"), "-Fc", "-w", f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}"]
     where = ["-h", SOCKET_DIR, "-p", str(cluster.port), "-d", f"dbname='{quoted}'"]
-    reader = [_program(cluster, "pg_restore"), "--file=/dev/null"]
+    reader = [program(cluster, "pg_restore"), "--file=/dev/null"]
 
     def fill(stream: Any) -> None:
-        _run(cluster, [*command, *where], f"dump {database!r}", stdout=stream)
+        run_program(cluster, [*command, *where], f"dump {database!r}", stdout=stream)
 
     def read_back(path: str) -> None:
         # Not only --list, which reads the beginning: a dump that was cut short must not count.
         with open(path, "rb") as stream:
-            _run(cluster, reader, f"read back the dump of {database!r}", stdin=stream)
+            run_program(cluster, reader, f"read back the dump of {database!r}", stdin=stream)
 
     path = _write(os.path.join(settings.dumps_dir, database), "dump", now, fill, read_back)
     return Dump(database, _time(path), path, os.path.getsize(path))
@@ -79,10 +79,10 @@ def dump(settings: BackupSettings, cluster: Cluster, database: str, now: float) 
 
 def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:
     """Write the cluster's roles with their password hashes; returns the path. As :func:`dump`."""
-    command = [_program(cluster, "pg_dumpall"), "--globals-only", "-w", "-h", SOCKET_DIR, "-p", str(cluster.port)]
+    command = [program(cluster, "pg_dumpall"), "--globals-only", "-w", "-h", SOCKET_DIR, "-p", str(cluster.port)]
 
     def fill(stream: Any) -> None:
-        _run(cluster, command, "dump the roles", stdout=stream)
+        run_program(cluster, command, "dump the roles", stdout=stream)
 
     def read_back(path: str) -> None:
         with open(path, "rb") as stream:
@@ -93,11 +93,16 @@ def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:
     return _write(settings.globals_dir, "sql", now, fill, read_back)
 
 
-def _program(cluster: Cluster, name: str) -> str:
+def program(cluster: Cluster, name: str) -> str:
+    """A program of the cluster's own version."""
     return f"/usr/lib/postgresql/{cluster.version}/bin/{name}"
 
 
-def _run(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None, stdout: Any = None) -> None:
+def run_program(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None, stdout: Any = None) -> str:
+    """Run a program as the cluster's owner; returns its output when ``stdout`` is ``subprocess.PIPE``.
+
+    ``what`` completes "Failed to …". Raises :class:`RingstandError` when it fails.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
     done = subprocess.run(
         command, user=cluster.owner, group=cluster.owner, extra_groups=[],
@@ -107,6 +112,7 @@ def _run(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None,
     if done.returncode != 0:
         reason = " / ".join(line.strip() for line in done.stderr.splitlines()[:3]) or "it gave no reason"
         raise RingstandError(f"Failed to {what}: {reason}", rc=done.returncode, stderr=done.stderr)
+    return done.stdout or ""
 
 
 def _write(
@@ -183,13 +189,14 @@ def verify(settings: BackupSettings, expected: Iterable[str] = ()) -> list[Probl
         wanted = {name[: -len(SUM)] for name in names if name.endswith(SUM)}
         wanted -= {name[: -len(".new")] for name in names if name.endswith(".new")} - names
         for name in sorted(wanted | {name for name in names if name.endswith((".dump", ".sql"))}):
-            reason = _damage(os.path.join(folder, name), name in wanted)
+            reason = damage(os.path.join(folder, name), name in wanted)
             if reason:
                 problems.append(Problem("verify", os.path.join(folder, name), reason, True))
     return problems
 
 
-def _damage(path: str, has_sum: bool) -> str:
+def damage(path: str, has_sum: bool = True) -> str:
+    """Why a dump cannot be relied on, empty when it can; ``has_sum`` tells that there is a sum beside it."""
     if not os.path.exists(path):
         return "the file is missing"
     if not has_sum:

@@ -19,6 +19,7 @@ from .pgbackrest import Backup
 
 LATEST = "latest"
 SEGMENT_BYTES = 16 * 1024 * 1024  # PostgreSQL's default (initdb --wal-segsize), the only size the roles make
+END_OF_TIME = 253_402_300_799.0  # 9999-12-31T23:59:59Z
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE
 )

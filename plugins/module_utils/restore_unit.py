@@ -18,6 +18,7 @@ from .errors import RingstandError
 from .host_program import PROGRAM
 from .ledger import read_lines
 from .releases import write_durably
+from .restore_job import CLUSTER, UNDO
 from .restore_plan import host_name
 from .restore_state import PROGRESS_PATH
 from .systemd import unit_properties
@@ -36,11 +37,11 @@ def holder() -> str:
     if begun is None:
         return "it has only just begun"
     step = next((line["text"] for line in reversed(lines) if line.get("event") == "step"), "its first checks")
-    return f"to {begun.get('to') or 'what was before'} since {begun.get('at')}, now {step}"
+    return f"{begun.get('what') or 'it'} since {begun.get('at')}, now {step}"
 
 
 def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Run a restore (``to``, ``confirm``, ``undo``) and return its result.
+    """Run a restore (a request of :mod:`restore_job`) and return its result.
 
     Raises :class:`RingstandError` when it fails, when another one is under way, or when it was killed.
     """
@@ -65,9 +66,10 @@ def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str
                 f"Wait for it; follow it with `journalctl -fu {UNIT}`"
             )
     step = next((line["text"] for line in reversed(seen) if line.get("event") == "step"), "its first checks")
+    way_back = f", or put the old data directory back with: ringstand restore --undo --confirm {host_name()}"
     raise RingstandError(
-        f"Failed to restore: it was ended from outside while {step}. Nothing is lost: run it again, or put the old "
-        f"data directory back with: ringstand restore --undo --confirm {host_name()}",
+        f"Failed to restore: it was ended from outside while {step}. Nothing is lost: run it again"
+        f"{way_back if request['kind'] in (CLUSTER, UNDO) else ''}",
         stderr=stderr,
     )
 
@@ -77,7 +79,7 @@ def _start(path: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             "systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={UNIT}",
-            "--description=restore of PostgreSQL", "--property=KillMode=mixed", "--property=OOMScoreAdjust=-500",
+            "--description=restore from the backup", "--property=KillMode=mixed", "--property=OOMScoreAdjust=-500",
             "--property=TimeoutStopSec=infinity", PROGRAM, "restoration", path,
         ],
         stdin=subprocess.DEVNULL,

@@ -41,6 +41,7 @@ def upgrade(settings: AppSettings, release: str, progress: Progress) -> dict[str
             point = restore_point(release)
         except RingstandError as error:
             progress.notice(f"No restore point was made before the migrations of {release}: {error.message}")
+        progress.about["migration"] = {"restore_point": point}  # known also when the migrations fail half way
     plan = _plan(settings, release)
     if not plan.directory:
         output = _run_command(settings, release, plan)
@@ -101,12 +102,14 @@ def way_back(settings: AppSettings, release: str, head: str | None) -> str:
         f"downgrade with the code of the live release, which loses what the newer revisions have added: `ringstand run "
         f"{app} flask db downgrade {head or 'base'}`, then `ringstand rollback {app} {release}`",
     ]
-    moves = [entry.get("migration") or {} for entry in read_lines(settings.layout.ledger)]
-    point = next((move.get("restore_point") for move in reversed(moves) if move.get("before") == head), None)
-    if point:
+    moves = [(entry.get("release"), entry.get("migration") or {}) for entry in read_lines(settings.layout.ledger)]
+    left = [move for move in moves if move[1].get("restore_point") and "before" in move[1]]
+    found = next((move for move in reversed(left) if move[1]["before"] == head), None)
+    if found:
+        newer, point = f"{app}/{found[0]}", found[1]["restore_point"]
         choices.append(
-            f"take the databases of this host back to the restore point {point['name']}, which loses all that was "
-            f"written since {point['at']}: `ringstand restore --confirm $(hostname) --to {point['at']}`, then "
+            f"take the databases of this host back to the restore point before {newer}, which loses all that was "
+            f"written since {point['at']}: `ringstand restore --confirm $(hostname) --before-release {newer}`, then "
             f"`ringstand rollback {app} {release}`"
         )
     numbered = "; ".join(f"({number}) {choice}" for number, choice in enumerate(choices, 1))

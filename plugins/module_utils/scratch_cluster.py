@@ -100,7 +100,7 @@ def restored(
     destroy(cluster)  # what a run that was killed has left
     expected = plan.choice.backup.size if size is None else size
     restore_plan.check_space(os.path.dirname(cluster.directory), expected, "into a scratch cluster")
-    began = time.time()
+    began, ready = time.time(), False
     try:
         steps.step(f"restoring the backup {plan.choice.backup.label} into a scratch cluster")
         os.makedirs(cluster.directory, mode=0o700)
@@ -110,9 +110,10 @@ def restored(
         _configure(cluster, [plan.cluster.data_dir, cluster.data_dir])
         recovered, _reached = restore_recovery.recover(mine, steps, partial(start, idle=idle))
         cluster.query("SELECT pg_wal_replay_pause(); SELECT 'true'::json")  # what is archived from now on is too late
+        ready = True
         yield cluster, recovered
     except RingstandError as error:
-        said = journal_tail(UNIT, began, 15)
+        said = "" if ready else journal_tail(UNIT, began, 15)
         raise RingstandError(error.message, **({"output": said} if said else {}), **error.details) from error
     finally:
         destroy(cluster)

@@ -93,7 +93,7 @@ def test_a_rollback_behind_the_schema_is_refused_and_can_be_forced(site, team):
         forced = team.play("rollback.yml", "-e", "app=shop", "-e", "force=true")
     assert refused.code != 0
     assert "600d0c0de600" in refused.output
-    for choice in ("--force", f"flask db downgrade {head}", f"--to {ledger['migration']['restore_point']['at']}"):
+    for choice in ("--force", f"flask db downgrade {head}", f"--before-release shop/{after}"):
         assert choice in refused.output
     assert (forced.code, team.status()["release"]) == (0, before), forced.output[-3000:]
     assert seen.failures == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import time
@@ -21,7 +22,7 @@ KEPT = "ls -d /var/lib/postgresql/*/main.before-restore-*"
 @pytest.fixture(scope="module")
 def remote(host: Any) -> Remote:
     found = Remote(host.backend.get_hostname())
-    found.must("while systemctl is-active --quiet ringstand-backup; do sleep 1; done")
+    found.must("mkdir -p /srv/shop/shared; while systemctl is-active --quiet ringstand-backup; do sleep 1; done")
     corruption_trials.prepare(found)
     found.sql("DROP TABLE IF EXISTS marks; CREATE TABLE marks (name text, at timestamptz DEFAULT clock_timestamp())")
     return found
@@ -38,6 +39,13 @@ def mark(remote: Remote, name: str) -> str:
 
 def marks(remote: Remote) -> list[str]:
     return remote.sql("SELECT name FROM marks ORDER BY at").split()
+
+
+def left(remote: Remote) -> list[str]:
+    """What is there of a scratch cluster and of a database that is being made."""
+    databases = "runuser -u postgres -- psql -XAtl -h /run/postgresql"
+    return remote.must("ls -d /var/lib/postgresql/*/ringstand-scratch /run/ringstand-scratch 2>/dev/null || true; "
+                       f"{databases} | grep ringstand_restoring || true").split()
 
 
 def state(remote: Remote) -> str:
@@ -108,6 +116,55 @@ def test_a_moment_between_two_marks(remote: Remote) -> None:
     # What came after it is not gone: it is on the timeline that was left.
     remote.must(f"ringstand restore --confirm $(hostname) --to {later}")
     assert marks(remote)[-1] == "after"
+
+
+def test_the_state_before_a_release_in_place_and_beside(remote: Remote) -> None:
+    """A deploy names a moment before its migrations; one database of it comes back without touching the live one."""
+    mark(remote, "before-the-release")
+    remote.must("mkdir -p /var/lib/ringstand/shop")
+    point = remote.sql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+                       "FROM (SELECT pg_create_restore_point('release-r2')) made")
+    entry = {"release": "r2", "migration": {"restore_point": {"name": "release-r2", "at": point}}}
+    remote.put("/var/lib/ringstand/shop/ledger.jsonl", json.dumps(entry))
+    in_shop = "runuser -u postgres -- psql -XAtqw -h /run/postgresql -v ON_ERROR_STOP=1 -d"
+    remote.must(f"{in_shop} shop -c 'DELETE FROM ballast WHERE n > 10' -c 'CREATE TABLE migrated (i int)'")
+    mark(remote, "after-the-release")
+    unknown = remote.run("ringstand restore --confirm $(hostname) --before-release r9")
+    assert unknown.code == 1 and f"There are: shop/r2 ({point})" in unknown.output
+    listed = remote.json("ringstand --json restore --list")
+    assert listed["points"] == [{"app": "shop", "release": "r2", "time": point, "name": "release-r2"}]
+    assert [dump["database"] for dump in listed["dumps"]] == ["shop"] and listed["files"]
+    assert listed["times"]["from"] < point
+
+    foreseen = remote.must("ringstand restore --database shop --before-release r2 --check")
+    assert foreseen.startswith("would load shop from the backup") and "scratch cluster" in foreseen
+    said = remote.must("ringstand restore --database shop --before-release r2 --as then 2>&1")
+    assert "nothing else was changed" in said and "dropdb then" in said
+    remote.must("ringstand restore --database shop --to latest --as now --table ballast")
+    remote.must("ringstand restore --database shop")
+    count = "-c 'SELECT count(*) FROM ballast'"
+    day = remote.must("date -u +%Y%m%d")
+    assert [remote.must(f"{in_shop} {name} {count}") for name in ("shop", "then", "now", f"shop_restored_{day}")] == [
+        "10", "50000", "10", "50000"]
+    assert remote.run("ringstand restore --database shop --as now").output.count("it exists") == 1
+    assert left(remote) == []
+    for name in ("then", "now", f"shop_restored_{day}"):
+        remote.must(f"runuser -u postgres -- dropdb {name}")
+
+    assert "restored up to" in remote.must("ringstand restore --confirm $(hostname) --before-release shop/r2")
+    assert marks(remote)[-1] == "before-the-release"
+    gone = remote.must(f"{in_shop} shop {count} -c \"SELECT to_regclass('migrated') IS NULL\"")
+    assert gone.split() == ["50000", "t"]
+    remote.must(f"rm -r $({KEPT})")
+
+
+def test_a_side_database_whose_making_is_killed_leaves_nothing_for_long(remote: Remote) -> None:
+    killed = ("(ringstand restore --database shop --to latest --as then & wait) 2>&1 | while read -r line; do "
+              "echo \"$line\"; "
+              "case $line in *'replaying WAL'*) systemctl kill --signal=SIGKILL ringstand-restore;; esac; done")
+    assert "ended from outside" in remote.run(killed).output
+    remote.must("ringstand restore --database shop --to latest --as then; runuser -u postgres -- dropdb then")
+    assert left(remote) == []
 
 
 def test_archiving_goes_on_and_the_new_timeline_restores(remote: Remote) -> None:
@@ -182,15 +239,33 @@ def test_the_playbook(remote: Remote, tmp_path: Path) -> None:
 
 def test_files_come_back_beside_the_live_ones(remote: Remote) -> None:
     remote.must("echo first > /etc/ringstand/proof; ringstand backup; echo second > /etc/ringstand/proof")
-    remote.must("ringstand restore --files host --into /root/restored")
+    remote.must("ringstand restore --files host --into /root/restored --path /etc/ringstand")
     assert remote.must("cat /root/restored/etc/ringstand/proof /etc/ringstand/proof").split() == ["first", "second"]
-    for arguments, words in (("--files host --into /etc/ringstand", "it exists"), ("--files host", "belong together"),
-                             ("--files none --into /root/none", "there are only host"),
+    for arguments, words in (("--files host --into /etc/ringstand", "it exists"), ("--into /root/x", "--files"),
+                             ("--files host --path /root", "the files of host are below"),
+                             ("--files host --in-place --path /etc/ringstand/proof", "needs the name of this host"),
+                             ("--files host --in-place --path /etc/ringstand --confirm $(hostname)", "Name single"),
+                             ("--files none --into /root/none", "there are only host, shop"),
                              ("--files host --into new", "from / on"),
                              ("--files host --into /root/x --to 2001-01-01T00:00:00Z", "the oldest snapshot is of")):
         done = remote.run(f"ringstand restore {arguments}")
         assert done.code == 1 and words in done.output, done.output
-    remote.must("rm -r /root/restored /etc/ringstand/proof")
+    remote.must("ringstand restore --files host --in-place --path /etc/ringstand/proof --confirm $(hostname)")
+    assert remote.must("cat /etc/ringstand/proof /etc/ringstand/proof.before-restore-*").split() == ["first", "second"]
+    remote.must("rm -r /root/restored /etc/ringstand/proof*")
+
+
+def test_the_files_of_an_app_come_back_in_place(remote: Remote) -> None:
+    remote.must("echo lost > /srv/shop/shared/lost; ringstand backup; cd /srv/shop/shared; rm lost; echo new > new")
+    about = "stat -c '%i %U %a' /srv/shop/shared"
+    before = remote.must(about)
+    remote.must("ringstand restore --files shop --in-place --confirm $(hostname)")
+    assert remote.must(about) == before  # the sandbox of the app has it mounted, and goes on seeing it
+    assert remote.must("cd /srv/shop; cat shared/lost shared.before-restore-*/new; ls shared").split() == [
+        "lost", "new", "lost"]
+    beside = remote.must("ringstand restore --files shop --path /srv/shop/shared/lost")
+    assert "as of" in beside and remote.must("cat /srv/shop/restored-*/srv/shop/shared/lost") == "lost"
+    remote.must("rm -r /srv/shop/shared.before-restore-* /srv/shop/restored-*")
 
 
 def test_ten_corruptions_are_reported(remote: Remote) -> None:

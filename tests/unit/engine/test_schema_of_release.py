@@ -41,8 +41,9 @@ def test_the_ways_back_name_revision_and_restore_point(tmp_path: Path, monkeypat
     assert "restore" not in way_back(settings, "r1", "aaa")
     point = {"name": "release-r2", "at": "2026-11-21T03:00:00Z"}
     migration = {"before": "aaa", "after": "bbb", "restore_point": point}
-    Path(layout.ledger).write_text(json.dumps({"migration": migration}) + "\n" + json.dumps({"kind": "restart"}) + "\n")
+    lines = [{"release": "r2", "migration": migration}, {"kind": "restart"}]
+    Path(layout.ledger).write_text("".join(json.dumps(line) + "\n" for line in lines))
     said = way_back(settings, "r1", "aaa")
     assert "`ringstand run shop flask db downgrade aaa`, then `ringstand rollback shop r1`" in said
-    assert "--to 2026-11-21T03:00:00Z" in said
+    assert "--before-release shop/r2" in said and "2026-11-21T03:00:00Z" in said
     assert "restore --confirm" not in way_back(settings, "r1", "another")
