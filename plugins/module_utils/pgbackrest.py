@@ -171,6 +171,11 @@ def create(stanza: Stanza) -> None:
     _must(stanza, "create the stanza", "stanza-create")
 
 
+def upgrade(stanza: Stanza) -> None:
+    """Let the stanza know the cluster's new major version, or the one that it went back to; the cluster has to run."""
+    _must(stanza, "upgrade the stanza", "stanza-upgrade")
+
+
 def check(stanza: Stanza) -> None:
     """Prove that a WAL segment gets from the cluster into the repository."""
     _must(stanza, "archive WAL of", "check")

@@ -22,6 +22,7 @@ from . import (
     program_purge,
     program_releases,
     program_restore,
+    program_upgrade,
 )
 from .console import complain, say
 from .errors import RingstandError
@@ -29,7 +30,7 @@ from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
-    *(program_certificates, program_backup, program_drill, program_restore, program_purge),
+    *(program_certificates, program_backup, program_drill, program_restore, program_upgrade, program_purge),
 )
 
 

@@ -73,7 +73,9 @@ def check_version(values: Mapping[str, Any], facts: Mapping[str, Any], problems:
     versions = [version for version, _slash, cluster in clusters if cluster == name]
     if wanted and versions and wanted not in versions:
         rule = f"the data is in the cluster {versions[-1]}/{name}, and {wanted}/{name} would be empty"
-        remedy = f'Set it to "{versions[-1]}", or upgrade the cluster with playbooks/upgrade.yml -e version={wanted}'
+        newer = wanted.isdigit() and float(wanted) > float(versions[-1])
+        way = f"or upgrade the cluster with playbooks/upgrade.yml -e version={wanted}" if newer else "or move it away"
+        remedy = f'Set it to "{versions[-1]}", {way}'
         problems.add("postgresql_version", rule, remedy, wanted)
 
 
