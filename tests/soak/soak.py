@@ -4,6 +4,8 @@
   bin/soak corruption [--count 100]   damage backups and tables, see each reported with the file's name, mend it
   bin/soak speed [--count 3]          backups and restores beside pg_basebackup and plain writing, on the same disk
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
+  bin/soak pgbench                    the role's settings beside the distribution's, by turns
+  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again
   bin/soak power [--count 20]         cut the power in deploys, so that what was not flushed is gone; full disks
   bin/soak vm [--count 22]            the same in an emulated machine, and reboots, clocks, memory
 
@@ -21,7 +23,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ CHECKOUT = SOAK.parents[1]
 sys.path[:0] = [str(SOAK.parent / "hosts"), str(SOAK.parent / "bench")]
 
 import corruption_trials  # noqa: E402
+import database_trials  # noqa: E402
 import host as test_hosts  # noqa: E402
 import restore_trials  # noqa: E402
 import speed_trials  # noqa: E402
@@ -131,6 +134,27 @@ def power(soak: Soak) -> Iterator[dict[str, Any]]:
         yield from vm_trials.run(host, soak.chosen(vm_trials.HOST_PLAN), soak.count, soak.chance, say)
 
 
+def pgbench(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields what each kind of load makes of the role's settings and of the distribution's."""
+    yield from _on_a_host(soak, lambda remote: database_trials.pgbench(remote, soak.count, say))
+
+
+def upgrade(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields the outcome of each way of an upgrade."""
+    yield from _on_a_host(soak, lambda remote: database_trials.upgrade(remote, soak.count, say))
+
+
+def _on_a_host(soak: Soak, trials: Callable[[Remote], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    test_hosts.up(soak.name, soak.distribution, None, [])
+    try:
+        remote = Remote(soak.name)
+        yield from trials(remote)
+        soak.facts["versions"] = remote.versions()
+    finally:
+        if not soak.keep_host:
+            test_hosts.remove([soak.name])
+
+
 @dataclass
 class Soak:
     """What was asked for; ``facts`` go into the result."""
@@ -168,6 +192,11 @@ TOPICS = {
                "keep-alive TLS connections, half POST, in an open loop at 30 % of what the site can answer. Passed: it "
                "ended as it should and no request failed nor was answered by a broken release. Of the one that dies "
                "with the traffic on it: the old one answered within a second of its last answer."),
+    "pgbench": (pgbench, 2, f"Each load: pgbench at scale {database_trials.SCALE} with {database_trials.CLIENTS} "
+                f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
+                f"turns, {database_trials.PAIRS} times each. Passed: the median is at least that of the distribution."),
+    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17, a refused one first, then there, back and there "
+                "again, with backups. Passed: the version is the wanted one, every row is there, and a backup is good."),
     "power": (power, 20, "Each fault: in a deploy by the playbook, on one host. " + vm_trials.PASSED),
     "vm": (vm, len(vm_trials.MACHINE_PLAN), "Each fault: in a deploy by the playbook, on one emulated machine. "
            + vm_trials.PASSED),
