@@ -26,6 +26,8 @@ from .systemd import systemctl
 
 PACKAGE_CONFIG_PATH = "/etc/pgbackrest.conf"
 HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
+# More than that and the disk is what is waited for.
+MOST_PROCESSES = 8
 # Small files of a cluster go into bundles, without which a repository has a thousand files per backup.
 BUNDLE_VERSION = (2, 39)
 
@@ -82,6 +84,7 @@ def choose_key(given: str, found: str) -> str:
 
 def config_text(wanted: Wanted, stanza: Stanza, data_dir: str, port: int, version: tuple[int, ...]) -> str:
     """The text of pgBackRest's configuration, without the key."""
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     lines = [
         f"{HEADER}.",
         "[global]",
@@ -97,7 +100,13 @@ def config_text(wanted: Wanted, stanza: Stanza, data_dir: str, port: int, versio
         "# What goes wrong is in the journal, and in the server's log when it archives.",
         "log-level-file=off",
         "",
+        "[global:restore]",
+        "# The machine has nothing else to do then.",
+        f"process-max={processes}",
+        "",
         "[global:backup]",
+        "# It runs at the lowest priority: whoever else wants a processor gets it.",
+        f"process-max={processes}",
         "# By content, not by time and size: a page that the disk has damaged is then read and found every night.",
         "delta=y",
         "",
