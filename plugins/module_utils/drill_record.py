@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -56,3 +56,11 @@ def full_count(backups: Sequence[Backup], proven: str, wanted: int) -> int:
     fulls = [backup.label for backup in backups if backup.kind == "full"]
     base = proven.split("_")[0]
     return max(wanted, len(fulls) - fulls.index(base)) if base in fulls else wanted
+
+
+def describe(part: Mapping[str, Any]) -> str:
+    """What came of a drill, for people."""
+    phases = ", ".join(f"{name} {seconds:g} s" for name, seconds in (part.get("phases") or {}).items())
+    what = f"the backup {part['label']} ({part['from']}) " if part.get("label") else ""
+    good = "could be restored and is sound" if part["result"] == "ok" else "FAILED"
+    return f"Drill of {part['finished']}: {what}{good}; {part['seconds']:g} s in all ({phases})"

@@ -17,9 +17,9 @@ from . import (
     backup_run,
     backup_shipping,
     backup_status,
+    drill_record,
     drill_unit,
     pgbackrest,
-    program_drill,
     restic,
 )
 from .backup_due import drill_due
@@ -171,7 +171,7 @@ def _backups(options: argparse.Namespace) -> int:
     for item in found["files"]:
         say(f"files     {item['time']}  {item['id'][:8]:>15}  {item['name']}: {' '.join(item['paths'])}")
     drilled = (status.get("parts") or {}).get("drill")
-    say(program_drill.words(drilled) if drilled else "No restore has been drilled yet.")
+    say(drill_record.describe(drilled) if drilled else "No restore has been drilled yet.")
     if running:
         say(f"under way: {running}")
     for text in wrong:

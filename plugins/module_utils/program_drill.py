@@ -8,7 +8,7 @@ import argparse
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from . import backup_report, backup_settings, backup_status, drill_record, drill_run, drill_unit
@@ -39,18 +39,10 @@ def _drill(options: argparse.Namespace) -> int:
     if options.json:
         say(json.dumps({**part, "result": "done", "drill": part["result"], "problems": problems}))
     else:
-        say(words(part))
+        say(drill_record.describe(part))
         for problem in problems:
             say("  " + ": ".join(str(problem[key]) for key in ("file", "reason") if problem.get(key)))
     return backup_status.exit_code(problems)
-
-
-def words(part: Mapping[str, Any]) -> str:
-    """What came of a drill, for people."""
-    phases = ", ".join(f"{name} {seconds:g} s" for name, seconds in (part.get("phases") or {}).items())
-    what = f"the backup {part['label']} ({part['from']}) " if part.get("label") else ""
-    good = "could be restored and is sound" if part["result"] == "ok" else "FAILED"
-    return f"Drill of {part['finished']}: {what}{good}; {part['seconds']:g} s in all ({phases})"
 
 
 def _here(settings: backup_settings.BackupSettings, now: float) -> dict[str, Any]:

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import activation, certificate_state, early_build, in_place, process_moves, switch
+from . import (
+    activation,
+    backup_status,
+    certificate_state,
+    drill_record,
+    early_build,
+    in_place,
+    process_moves,
+    switch,
+)
 from .activation_record import record_ended, run_recorded
 from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
 from .app_state import app_state
@@ -72,8 +81,10 @@ def _status(options: argparse.Namespace) -> int:
     names = [options.app] if options.app else app_names()
     certificates = {row["site"]: row for row in certificate_state.all_states()}
     states = [{**app_state(load_settings(name).layout), "certificate": certificates.get(name)} for name in names]
+    backups = backup_status.load().get("parts") or {}
+    verified, drill = (backups.get("verify") or {}).get("good"), backups.get("drill")
     if options.json:
-        say(json.dumps({"apps": states}))
+        say(json.dumps({"apps": states, "backups": {"verified": verified, "drill": drill}}))
     for state in [] if options.json else states:
         if state["release"]:
             say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
@@ -89,6 +100,8 @@ def _status(options: argparse.Namespace) -> int:
             say(f"  certificate: {certificate['state']} until {certificate['expires']}{problem}")
         if state["activation"]:
             say(f"  activation: {state['activation']}")
+    if backups and not (options.json or options.app):
+        say(f"backups: verified {verified or 'never'}. {drill_record.describe(drill) if drill else 'Never drilled'}")
     good = all(
         state["service"] == "active" and state["socket"] and all(map(is_well, state["processes"])) for state in states
     )
