@@ -84,7 +84,8 @@ def _status(options: argparse.Namespace) -> int:
     backups = backup_status.load().get("parts") or {}
     verified, drill = (backups.get("verify") or {}).get("good"), backups.get("drill")
     if options.json:
-        say(json.dumps({"apps": states, "backups": {"verified": verified, "drill": drill}}))
+        told = {"backups": {"verified": verified, "drill": drill}} if backups else {}
+        say(json.dumps({"apps": states, **told}))
     for state in [] if options.json else states:
         if state["release"]:
             say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
