@@ -167,3 +167,11 @@ def gaps(files: Mapping[str, str], information: Information, segments_per_log: i
             reason = "the archive lacks this WAL segment (of any timeline): no point in time after it can be restored"
             problems.append(Problem("verify", f"archive: ????????{name}", reason, True))
     return problems
+
+
+def closed_gaps(found: list[Problem], information: Information) -> list[Problem]:
+    """Those of the gaps that lie before the newest full backup without an error, from which on all can be restored."""
+    fulls = [backup for backup in information.good if backup.kind == "full"]
+    if not fulls:
+        return []
+    return [gap for gap in found if gap.file.rpartition("?")[2] < fulls[-1].wal_start[8:]]

@@ -113,6 +113,7 @@ class _Runner:
     def __init__(self, settings: BackupSettings, now: float, kind: str, say: Say) -> None:
         self._settings, self._now, self._kind, self._say = settings, now, kind, say
         self._proven = drill_record.load()
+        self._closed: list[Problem] = []
         self.parts: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
         self.earlier: Mapping[str, Mapping[str, Any]] = {}
@@ -211,6 +212,8 @@ class _Runner:
                 problems += step(details)
             except FAILURES as error:
                 problems.append(Problem("verify", "", str(error)))
+        # Nothing mends a gap in the archive but that the backups before it expire.
+        details["sound"] = all(problem in self._closed for problem in problems)
         return problems
 
     def _verify_repository(self, details: dict[str, Any]) -> list[Problem]:
@@ -219,7 +222,9 @@ class _Runner:
         if not information.exists:
             return [Problem("verify", "", f"the repository has no backups of {stanza.name!r}: {information.message}")]
         compared = backup_checksums.compare(stanza.repository, known, information)
-        problems = compared.problems + backup_checksums.gaps(compared.files, information, self._segments_per_log())
+        gaps = backup_checksums.gaps(compared.files, information, self._segments_per_log())
+        self._closed = backup_checksums.closed_gaps(gaps, information)
+        problems = compared.problems + gaps
         judged = pgbackrest.verify(stanza)
         details["pgbackrest_verify"] = "not in this version" if judged is None else "done"
         backup_checksums.save(CHECKSUMS_PATH, stanza.repository, compared.trusted(known, judged or []))
@@ -271,7 +276,7 @@ class _Runner:
 
         What a drill has proven last stays, however old. No drill may be under way: it could lose what it restores.
         """
-        if self.parts.get("verify", {}).get("result") != "ok":
+        if not self.parts.get("verify", {}).get("sound"):
             return
         retention = self._settings.retention
         for part, remove in (

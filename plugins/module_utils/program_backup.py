@@ -76,10 +76,10 @@ def _backup(options: argparse.Namespace) -> int:
 
 def _drill_due(settings: BackupSettings, status: dict[str, Any]) -> bool:
     """Whether a restore has to be drilled now: only of what has just been read back without a fault."""
-    last, good = backup_status.finished_at(status, "drill"), status["parts"].get("verify", {}).get("result") == "ok"
+    last, good = backup_status.finished_at(status, "drill"), status["parts"].get("verify", {}).get("sound")
     since, failed = backup_status.seconds(status.get("since")), backup_status.failed(status, "drill")
     due = drill_due(time.time(), settings.hour, settings.drill_days, since, last, failed)
-    return due and good and not drill_unit.holder()
+    return due and bool(good) and not drill_unit.holder()
 
 
 def _test_notification(options: argparse.Namespace, now: float) -> int:
