@@ -59,7 +59,10 @@ def _backup(options: argparse.Namespace) -> int:
         status = backup_run.run(settings, now, tell, options.if_due, options.verify_only, options.full)
     if options.if_due and _drill_due(settings, status):
         tell("drill …")
-        status = drill_unit.run_drill()
+        try:
+            status = drill_unit.run_drill()
+        except RingstandError as error:  # such as one that a restore has stopped; the next night has another one
+            tell(error.message)
     code, untold = backup_report.report(settings, status, time.time())
     for reason in untold:
         complain(reason)

@@ -21,6 +21,11 @@ options:
     description: Take a full backup of the cluster also when a differential one is due.
     type: bool
     default: false
+  drill:
+    description:
+      - Also restore the newest backup aside, check it and throw it away.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -36,6 +41,10 @@ attributes:
 EXAMPLES = r"""
 - name: Back up before something risky
   ringstand.flask.backup:
+
+- name: Prove that what has been backed up can be restored
+  ringstand.flask.backup:
+    drill: true
 """
 
 RETURN = r"""
@@ -56,6 +65,7 @@ finished:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_unit import run_backup
+from ansible_collections.ringstand.flask.plugins.module_utils.drill_unit import run_drill
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 
@@ -65,6 +75,7 @@ def main() -> None:
         argument_spec={
             "verify_only": {"type": "bool", "default": False},
             "full": {"type": "bool", "default": False},
+            "drill": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -73,6 +84,8 @@ def main() -> None:
     options = [f"--{name.replace('_', '-')}" for name in ("verify_only", "full") if module.params[name]]
     try:
         status = run_backup(options)
+        if module.params["drill"]:
+            status = run_drill()
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     result = {key: status[key] for key in ("parts", "problems", "finished")}
