@@ -196,7 +196,7 @@ TOPICS = {
                 f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
                 f"turns, {database_trials.PAIRS} times each. Passed: the median is at least that of the distribution."),
     "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17, a refused one first, then there, back and there "
-                "again, with backups. Passed: the version is the wanted one, every row is there, and a backup is good."),
+                "again, with backups. Passed: the version is as wanted, every row is there, and a backup is good."),
     "power": (power, 20, "Each fault: in a deploy by the playbook, on one host. " + vm_trials.PASSED),
     "vm": (vm, len(vm_trials.MACHINE_PLAN), "Each fault: in a deploy by the playbook, on one emulated machine. "
            + vm_trials.PASSED),
