@@ -162,11 +162,24 @@ def gaps(files: Mapping[str, str], information: Information, segments_per_log: i
         if not starts:
             continue
         first = min(int(start[8:16], 16) * segments_per_log + int(start[16:], 16) for start in starts)
-        for position in sorted(set(range(first, max(positions))) - positions.keys()):
-            name = f"{position // segments_per_log:08X}{position % segments_per_log:08X}"
-            reason = "the archive lacks this WAL segment (of any timeline): no point in time after it can be restored"
-            problems.append(Problem("verify", f"archive: ????????{name}", reason, True))
+        for start, end in _ranges(sorted(set(range(first, max(positions))) - positions.keys())):
+            names = [f"????????{one // segments_per_log:08X}{one % segments_per_log:08X}" for one in (start, end)]
+            which = " to ".join(names[: 1 if start == end else 2])
+            what = "this WAL segment" if start == end else f"these {end - start + 1} WAL segments"
+            reason = f"the archive lacks {what} (of any timeline): no point in time after it can be restored"
+            problems.append(Problem("verify", f"archive: {which}", reason, True))
     return problems
+
+
+def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    """Sorted numbers as runs without a hole, each by its first and last."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def closed_gaps(found: list[Problem], information: Information) -> list[Problem]:

@@ -214,6 +214,10 @@ def test_what_expires_is_not_missing(repository: Path) -> None:
 def test_a_gap_in_the_archive_is_named(repository: Path) -> None:
     (repository / WAL.format(4)).unlink()
     assert judge(repository, {}, info("20261121-120317F")) == ["archive: ????????0000000000000004"]
+    (repository / WAL.format(3)).unlink()
+    assert judge(repository, {}, info("20261121-120317F")) == [
+        "archive: ????????0000000000000003 to ????????0000000000000004"
+    ]
     (repository / WAL.format(1)).unlink()  # older than the oldest backup
     assert len(judge(repository, {}, info("20261121-120317F"))) == 1
 
