@@ -134,11 +134,31 @@ def every_directive(files: dict[str, dict]) -> Iterator[Directive]:
                 yield from directive.walk()
 
 
-def test_no_location_sets_a_header_and_so_loses_those_of_the_server() -> None:
-    for directive in every_directive(render({**FULL, "extra_configuration": ""})):
+def test_no_location_loses_a_header_of_the_server() -> None:
+    files = render({**FULL, "extra_configuration": ""})
+    headers = config(files, "/etc/nginx/ringstand/headers.conf")
+    of_servers = {directive.arguments[0] for directive in headers if directive.name == "add_header"}
+    for directive in every_directive(files):
         if directive.name == "location":
             names = {inner.name for inner in directive.walk()}
-            assert not names & {"add_header", "proxy_set_header", "proxy_hide_header", "include"}
+            assert not names & {"proxy_set_header", "proxy_hide_header", "include"}
+            added = {inner.arguments[0] for inner in directive.walk() if inner.name == "add_header"}
+            assert not added or added >= of_servers
+
+
+def test_a_file_has_the_headers_of_the_site_written_out() -> None:
+    _plain, secure = shop(static=STATIC)
+    found = {arguments[0]: arguments[1:] for arguments in named(location(secure, "^~", "/static/"), "add_header")}
+    assert found["Strict-Transport-Security"] == ["max-age=63072000", "always"]
+    assert found["Cache-Control"] == ["public, $ringstand_static_cache"]
+    assert found["Cross-Origin-Opener-Policy"] == ["", "always"]
+
+
+def test_a_header_of_the_extra_configuration_is_on_files_too() -> None:
+    _plain, secure = shop(static=STATIC, extra_configuration="add_header X-Clacks-Overhead GNU;")
+    found = location(secure, "^~", "/static/")
+    assert named(found, "add_header") == []
+    assert named(found, "set") == [["$ringstand_cache_given", "public, $ringstand_static_cache"]]
 
 
 def test_http_goes_to_https_and_answers_challenges() -> None:
@@ -370,11 +390,11 @@ def test_a_domain_has_one_site(conflicts: list, site: dict, removed: list, messa
 def test_maintenance_lets_through_whom_it_names_and_this_machine() -> None:
     files = render({**SITE, "maintenance": {"allow": ["192.0.2.0/24"], "retry_after_seconds": 60, "page": "<p>"}})
     names = [arguments[0] for arguments in named(next(iter(blocks(config(files, SHOP), "geo"))), "192.0.2.0/24")]
-    assert names == ["1"]
-    assert "set $ringstand_maintenance 60;" in files[SHOP]["content"]
+    assert names == [""]
+    assert "    default 60;" in files[SHOP]["content"]
     assert files["/etc/ringstand/maintenance/shop.default.html"]["content"] == "<p>\n"
     without = render(SITE)
-    assert "set $ringstand_maintenance 120;" in without[SHOP]["content"]
+    assert "    default 120;" in without[SHOP]["content"]
     assert without["/etc/ringstand/maintenance/shop.default.html"]["state"] == "absent"
 
 
@@ -500,8 +520,9 @@ def test_uploads_run_nothing_and_lead_nowhere_else() -> None:
 def test_what_not_everybody_may_see_is_not_for_shared_caches() -> None:
     for access, scope in (({}, "public"), ({"deny": ["192.0.2.1"]}, "public"), ({"users": {"a": "$6$"}}, "private")):
         _plain, secure = shop(static=STATIC, access=access)
-        (value,) = [value for name, value in named(location(secure, "^~", "/static/"), "set")]
-        assert value == f"{scope}, $ringstand_static_cache"
+        assert ["Cache-Control", f"{scope}, $ringstand_static_cache"] in named(
+            location(secure, "^~", "/static/"), "add_header"
+        )
 
 
 def test_files_are_compressed_where_modules_can() -> None:

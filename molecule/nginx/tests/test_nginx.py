@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 
@@ -227,6 +228,7 @@ def test_another_upgrade_does_not_pass(ask):
 def test_the_log_is_json_with_the_id_that_the_app_saw(host, ask):
     seen = json.loads(ask("/log-me?token=canary").text)["headers"]["x-request-id"]
     log = host.file("/var/log/nginx/ringstand-shop.access.log")
+    time.sleep(1.5)  # written once a second
     lines = [json.loads(line) for line in log.content_string.splitlines()]
     (line,) = [line for line in lines if line["request_id"] == seen]
     assert (line["path"], line["status"], line["upstream_status"], line["scheme"]) == ("/log-me", 200, "200", "https")
