@@ -1,33 +1,23 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The status of backups as Prometheus reads it, in a file for the textfile collector of its node exporter."""
+"""The status of backups as metrics."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import backup_status
-from .releases import write_durably
-
-NAME = "ringstand_backup.prom"
-Sample = tuple[Mapping[str, str], Any]
+from .prometheus import Exposition, Sample
 
 
-def render(status: Mapping[str, Any]) -> str:
-    """The text of the file: https://prometheus.io/docs/instrumenting/exposition_formats/."""
+def metrics(status: Mapping[str, Any]) -> Exposition:
+    """What the status says, as numbers."""
     parts: Mapping[str, Mapping[str, Any]] = status.get("parts") or {}
     archive, space, drill = (parts.get(name) or {} for name in ("archive", "space", "drill"))
     problems = status.get("problems") or []
-    lines: list[str] = []
-
-    def add(name: str, text: str, samples: Iterable[Sample], kind: str = "gauge") -> None:
-        known = [(labels, value) for labels, value in samples if value is not None]
-        if known:
-            full = f"ringstand_backup_{name}"
-            lines.extend([f"# HELP {full} {text}", f"# TYPE {full} {kind}"])
-            lines.extend(f"{full}{_labels(labels)} {_number(value)}" for labels, value in known)
+    exposition = Exposition("ringstand_backup")
+    add = exposition.add
 
     def of_parts(key: str) -> list[Sample]:
         return [({"part": part}, entry.get(key)) for part, entry in parts.items()]
@@ -56,27 +46,4 @@ def render(status: Mapping[str, Any]) -> str:
     add("drill_phase_seconds", "How long each phase of the last restore drill took.",
         [({"phase": phase}, value) for phase, value in (drill.get("phases") or {}).items()])
     add("drill_restored_bytes", "Size of the cluster that the last drill restored.", [({}, drill.get("bytes"))])
-    return "\n".join([*lines, ""])
-
-
-def write(status: Mapping[str, Any], directory: str) -> bool:
-    """Replace the file in one step, where the directory exists; returns whether it does."""
-    if not directory or not os.path.isdir(directory):
-        return False
-    path = os.path.join(directory, NAME)
-    write_durably(path, render(status))
-    os.chmod(path, 0o644)
-    return True
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    pairs = [f'{name}="{_escaped(value)}"' for name, value in labels.items()]
-    return f"{{{','.join(pairs)}}}" if pairs else ""
-
-
-def _escaped(value: str) -> str:
-    return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return exposition

@@ -18,7 +18,7 @@ def report(settings: BackupSettings, status: Mapping[str, Any], now: float) -> t
     """
     problems = []
     try:
-        backup_metrics.write(status, settings.metrics_dir)
+        backup_metrics.metrics(status).write(settings.metrics_dir)
     except OSError as error:
         problems.append(f"The metrics were not written to {settings.metrics_dir}: {error.strerror or error}")
     faults = backup_status.faults(status, now, settings.drill_days)

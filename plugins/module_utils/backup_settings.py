@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import backup_offsite
+from . import backup_offsite, prometheus
 from .backup_offsite import ONLY_HERE, Offsite
 from .errors import RingstandError
 from .ledger import utc
@@ -26,8 +26,6 @@ STATE_DIR = "/var/lib/ringstand/backup"
 STATUS_PATH = f"{STATE_DIR}/status.json"
 LOCK_PATH = "/run/lock/ringstand-backup.lock"
 SCHEMA = 1
-# Where Debian's package prometheus-node-exporter looks for files of metrics.
-METRICS_DIR = "/var/lib/prometheus/node-exporter"
 # In ``databases``: every database of the cluster, whatever their names are when the backup runs.
 ALL = "all"
 
@@ -62,7 +60,7 @@ class BackupSettings:
     hour: int = 2
     retention: Retention = Retention()
     drill_days: int = 7
-    metrics_dir: str = METRICS_DIR
+    metrics_dir: str = prometheus.DIRECTORY
     offsite: Offsite | None = None
     from_offsite: bool = False
 
@@ -137,7 +135,7 @@ def parse(data: Mapping[str, Any]) -> BackupSettings:
         redis_dir=str(data.get("redis_dir") or ""),
         hour=int(data["hour"]),
         drill_days=int(data.get("drill_days", 7)),
-        metrics_dir=str(data.get("metrics_dir", METRICS_DIR)),
+        metrics_dir=str(data.get("metrics_dir", prometheus.DIRECTORY)),
         offsite=backup_offsite.parse(data.get("offsite")),
         retention=Retention(**{key: int(value) for key, value in kept.items() if key in Retention.__annotations__}),
     )

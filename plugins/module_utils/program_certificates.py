@@ -7,9 +7,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable
 
-from . import certbot_lineage, certificate_renewal, certificate_settings, certificate_state
+from . import (
+    certbot_lineage,
+    certificate_metrics,
+    certificate_renewal,
+    certificate_settings,
+    certificate_state,
+    prometheus,
+)
 from .console import complain, say
 from .errors import RingstandError
 
@@ -49,16 +57,21 @@ def _certificate(options: argparse.Namespace) -> int:
 
 def _renew(options: argparse.Namespace) -> int:
     outcomes = certificate_renewal.renew(options.name or "")
-    problems = certificate_renewal.raise_alarm(certificate_state.all_states())
+    rows = certificate_state.all_states()
+    problems = certificate_renewal.raise_alarm(rows)
+    try:
+        certificate_metrics.metrics(rows, time.time()).write(prometheus.DIRECTORY)
+    except OSError as error:
+        problems.append(f"The metrics were not written to {prometheus.DIRECTORY}: {error.strerror or error}")
     if options.json:
-        rows = {name: {**one.as_dict(), "waits": one.waits, "failure": one.failure} for name, one in outcomes.items()}
-        say(json.dumps({"certificates": rows, "problems": problems}))
+        done = {name: {**one.as_dict(), "waits": one.waits, "failure": one.failure} for name, one in outcomes.items()}
+        say(json.dumps({"certificates": done, "problems": problems}))
     for name, outcome in outcomes.items():
         if outcome.failure:
             complain(f"{name}: {outcome.failure}")
         elif not options.json:
-            done = "renewed" if outcome.issued else "now served" if outcome.deployed else "nothing to do"
-            say(f"{name}: {'waits until it may ask again' if outcome.waits else done}")
+            came = "renewed" if outcome.issued else "now served" if outcome.deployed else "nothing to do"
+            say(f"{name}: {'waits until it may ask again' if outcome.waits else came}")
     for problem in problems:
         complain(problem)
     return 1 if problems or any(outcome.failure for outcome in outcomes.values()) else 0

@@ -28,7 +28,7 @@ HEADERS = {
 }
 ASK_FROM = """python3 - <<'END'
 import http.client, socket, ssl
-plain = socket.create_connection(("127.0.0.1", 443), 5, ("{address}", 0))
+plain = socket.create_connection(("{to}", 443), 5, ("{address}", 0))
 connection = http.client.HTTPConnection("{name}")
 connection.sock = ssl._create_unverified_context().wrap_socket(plain, server_hostname="{name}")
 connection.request("GET", "{path}", headers={headers})
@@ -123,7 +123,9 @@ def test_only_who_is_allowed_comes_in_and_this_machine(host, ask):
     response, text = ask("/inside/")
     assert (response.status, "Not here" in text) == (403, True)
     for path in ("/inside/", "/secret/"):
-        said = host.check_output(ASK_FROM.format(address="127.0.0.1", name=NAME, path=path, headers="{}"))
+        said = host.check_output(
+            ASK_FROM.format(to="127.0.0.1", address="127.0.0.1", name=NAME, path=path, headers="{}")
+        )
         assert said.startswith("200")
 
 
@@ -131,7 +133,7 @@ def test_a_proxy_is_believed_and_nobody_else(host):
     headers = '{"X-Forwarded-For": "192.0.2.1, 192.0.2.9", "X-Forwarded-Proto": "http"}'
     seen = {}
     for address in ("127.0.0.2", "127.0.0.3"):
-        said = host.check_output(ASK_FROM.format(address=address, name=NAME, path="/", headers=headers))
+        said = host.check_output(ASK_FROM.format(to="127.0.0.1", address=address, name=NAME, path="/", headers=headers))
         asked = json.loads(said.split(" ", 2)[2])["headers"]
         seen[address] = (asked["x-real-ip"], asked["x-forwarded-proto"])
     assert seen == {"127.0.0.2": ("127.0.0.2", "https"), "127.0.0.3": ("192.0.2.9", "http")}
@@ -200,3 +202,16 @@ def test_http3_is_offered_where_nginx_has_it(host, ask):
     assert (ask("/")[0].headers["Alt-Svc"] is not None) is has_it
     listening = host.check_output("ss -Hlun sport = :443")
     assert bool(listening) is has_it
+
+
+def test_a_network_of_ipv6_is_one_client(host):
+    addresses = ["2001:db8:0:64::1", "2001:db8:0:64::2"]
+    host.check_output("; ".join(f"ip -6 address add {address}/128 dev lo nodad" for address in addresses))
+    try:
+        asked = [
+            host.check_output(ASK_FROM.format(to=addresses[0], address=one, name=NAME, path="/limited/x", headers={}))
+            for one in addresses * 2
+        ]
+    finally:
+        host.check_output("; ".join(f"ip -6 address delete {address}/128 dev lo" for address in addresses))
+    assert [answer.split()[0] for answer in asked] == ["200", "200", "429", "429"]
