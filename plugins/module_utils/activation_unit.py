@@ -18,23 +18,23 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from . import transient_unit
 from .boot import boot_id
 from .errors import RingstandError
-from .host_program import PROGRAM
 from .layout import AppSettings, Layout
 from .ledger import ended_from_outside, read_lines
 from .releases import write_durably
 from .systemd import unit_properties
 
 _POLL_SECONDS = 0.1
-_ACTIVE = ("active", "activating", "deactivating")
+_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500")
 _REQUEST, _ARCHIVE = "request", "incoming"
 _BUILD = "early build of"  # in the description of its unit
 
 
 def holder(layout: Layout) -> str:
     """Who activates this app right now, for people; empty when nobody does."""
-    if not _is_active(layout):
+    if not transient_unit.is_active(layout.activation_unit):
         return ""
     lines = read_lines(layout.progress)
     begun = next((line for line in lines if line.get("event") == "start"), None)
@@ -82,7 +82,7 @@ def _wait_for_build(layout: Layout, say: Callable[[str], None]) -> None:
     told = False
     while True:
         state = unit_properties(layout.activation_unit, "ActiveState", "Description")
-        if state.get("ActiveState") not in _ACTIVE or not state.get("Description", "").startswith(_BUILD):
+        if state.get("ActiveState") not in transient_unit.ACTIVE or not state.get("Description", "").startswith(_BUILD):
             return
         if not told:
             say("waiting for the early build")
@@ -117,7 +117,7 @@ def start_activation(settings: AppSettings, request: dict[str, Any], say: Callab
 def follow_activation(settings: AppSettings, token: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Wait for the end of an activation that was started, and return its entry of the ledger."""
     layout = settings.layout
-    seen = _follow(layout, token, say, lambda: not _is_active(layout))
+    seen = _follow(layout, token, say, lambda: not transient_unit.is_active(layout.activation_unit))
     if not seen:
         raise RingstandError(
             f"Failed to follow the activation of {settings.name}: it left no trace, or another one was started "
@@ -170,33 +170,9 @@ def _outcome(settings: AppSettings, kind: str, seen: list[dict[str, Any]], stder
     raise RingstandError(ended_from_outside(kind, settings.name, step), stderr=stderr)
 
 
-def _is_active(layout: Layout) -> bool:
-    return unit_properties(layout.activation_unit, "ActiveState").get("ActiveState") in _ACTIVE
-
-
 def _start(layout: Layout, request_path: str, description: str, wait: bool = True) -> subprocess.Popen[str]:
-    """Never with --pipe: a process that prints into a session that is gone dies at its next line."""
-    return subprocess.Popen(
-        [
-            "systemd-run",
-            "--quiet",
-            "--collect",
-            *(["--wait"] if wait else []),
-            "--service-type=exec",
-            f"--unit={layout.activation_unit}",
-            f"--description={description}",
-            "--property=KillMode=mixed",
-            "--property=OOMScoreAdjust=-500",
-            PROGRAM,
-            "activation",
-            layout.app,
-            request_path,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = ["activation", layout.app, request_path]
+    return transient_unit.start(layout.activation_unit, description, arguments, _PROPERTIES, wait)
 
 
 def _follow(

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from . import backup_status
+from . import backup_status, transient_unit
 from .errors import RingstandError
-from .host_program import PROGRAM
-from .systemd import journal_tail
 
 UNIT = "ringstand-backup.service"
 
@@ -23,18 +20,12 @@ def run_backup(options: Sequence[str]) -> dict[str, Any]:
     Raises :class:`RingstandError` when it could not start, such as when another one is under way, or was ended.
     """
     began = time.time()
-    done = subprocess.run(
-        ["systemd-run", "--quiet", "--collect", "--wait", f"--unit={UNIT}", "--description=backup of this host",
-         "--property=Nice=19", "--property=IOSchedulingClass=best-effort", "--property=IOSchedulingPriority=7",
-         PROGRAM, "backup", *options],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
-    )
+    properties = ["Nice=19", "IOSchedulingClass=best-effort", "IOSchedulingPriority=7"]
+    waiter = transient_unit.start(UNIT, "backup of this host", ["backup", *options], properties)
+    _out, stderr = waiter.communicate()
     status = backup_status.load()
     finished = backup_status.seconds(status.get("finished"))
     if finished is not None and finished >= int(began):
         return status
-    said = done.stderr.strip()
-    if "already" not in said:
-        said = journal_tail(UNIT, began).strip() or said
-    last = (said.splitlines() or [f"it ended with {done.returncode}"])[-1]
-    raise RingstandError(f"Failed to back up this host: {last}", rc=done.returncode, stderr=done.stderr)
+    last = transient_unit.last_words(UNIT, began, stderr, waiter.returncode)
+    raise RingstandError(f"Failed to back up this host: {last}", rc=waiter.returncode, stderr=stderr)

@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import backup_settings, backup_status
+from . import backup_settings, backup_status, transient_unit
 from .errors import RingstandError
-from .host_program import PROGRAM
-from .systemd import journal_tail, systemctl, unit_properties
+from .systemd import systemctl
 
 UNIT = "ringstand-drill.service"
 LOCK_PATH = "/run/lock/ringstand-drill.lock"
@@ -47,7 +45,7 @@ def holder() -> str:
 
 def stop() -> bool:
     """End a drill; returns whether there was one. Nothing of it is left, and the next night has another one."""
-    if unit_properties(UNIT, "ActiveState").get("ActiveState") not in ("active", "activating", "deactivating"):
+    if not transient_unit.is_active(UNIT):
         return False
     systemctl("stop", UNIT, timeout_seconds=_STOP_SECONDS)
     return True
@@ -59,21 +57,16 @@ def run_drill() -> dict[str, Any]:
     Raises :class:`RingstandError` when it could not start or was ended from outside.
     """
     began = time.time()
-    done = subprocess.run(
-        ["systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={UNIT}",
-         "--description=restore drill of this host", "--property=KillMode=mixed", "--property=TimeoutStopSec=240",
-         "--property=Nice=19", "--property=IOSchedulingClass=idle", "--property=CPUWeight=20",
-         "--property=OOMScoreAdjust=500", PROGRAM, "drill", "--here"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
-    )
+    properties = ["KillMode=mixed", "TimeoutStopSec=240", "Nice=19", "IOSchedulingClass=idle", "CPUWeight=20",
+                  "OOMScoreAdjust=500"]  # fmt: skip
+    waiter = transient_unit.start(UNIT, "restore drill of this host", ["drill", "--here"], properties)
+    _out, stderr = waiter.communicate()
     status = backup_status.load()
     finished = backup_status.finished_at(status, "drill")
     if finished is not None and finished >= int(began):
         return status
-    said = done.stderr.strip()
-    if "already" in said:
-        said = f"another one is under way ({holder() or 'it has only just begun'})"
+    if "already" in stderr:
+        last = f"another one is under way ({holder() or 'it has only just begun'})"
     else:
-        said = journal_tail(UNIT, began).strip() or said
-    last = (said.splitlines() or [f"it ended with {done.returncode}"])[-1]
-    raise RingstandError(f"Failed to drill a restore: {last}", rc=done.returncode, stderr=done.stderr)
+        last = transient_unit.last_words(UNIT, began, stderr, waiter.returncode)
+    raise RingstandError(f"Failed to drill a restore: {last}", rc=waiter.returncode, stderr=stderr)

@@ -14,23 +14,23 @@ import time
 import uuid
 from typing import Any, Callable
 
+from . import transient_unit
 from .errors import RingstandError
-from .host_program import PROGRAM
 from .ledger import read_lines
 from .releases import write_durably
 from .restore_job import CLUSTER, UNDO
 from .restore_plan import host_name
 from .restore_state import PROGRESS_PATH
-from .systemd import unit_properties
 
 UNIT = "ringstand-restore.service"
 REQUEST_PATH = "/run/ringstand-restore-{token}.json"
+_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "TimeoutStopSec=infinity")
 _POLL_SECONDS = 0.2
 
 
 def holder() -> str:
     """Which restore is under way, for people; empty when none is."""
-    if unit_properties(UNIT, "ActiveState").get("ActiveState") not in ("active", "activating", "deactivating"):
+    if not transient_unit.is_active(UNIT):
         return ""
     lines = read_lines(PROGRESS_PATH)
     begun = next((line for line in lines if line.get("event") == "start"), None)
@@ -49,7 +49,7 @@ def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str
     path = REQUEST_PATH.format(token=token)
     write_durably(path, json.dumps({**request, "token": token}), 0o600)
     try:
-        waiter = _start(path)
+        waiter = transient_unit.start(UNIT, "restore from the backup", ["restoration", path], _PROPERTIES)
         seen = _follow(waiter, token, say)
     finally:
         if os.path.exists(path):
@@ -71,21 +71,6 @@ def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str
         f"Failed to restore: it was ended from outside while {step}. Nothing is lost: run it again"
         f"{way_back if request['kind'] in (CLUSTER, UNDO) else ''}",
         stderr=stderr,
-    )
-
-
-def _start(path: str) -> subprocess.Popen[str]:
-    """Never with --pipe: a process that prints into a session that is gone dies at its next line."""
-    return subprocess.Popen(
-        [
-            "systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={UNIT}",
-            "--description=restore from the backup", "--property=KillMode=mixed", "--property=OOMScoreAdjust=-500",
-            "--property=TimeoutStopSec=infinity", PROGRAM, "restoration", path,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
     )
 
 

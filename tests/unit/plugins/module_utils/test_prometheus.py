@@ -30,6 +30,7 @@ def test_labels_and_numbers_are_as_prometheus_reads_them(tmp_path: Path) -> None
 
 def test_without_the_exporter_nothing_is_written(tmp_path: Path) -> None:
     assert not Exposition("ringstand_test").write(str(tmp_path / "missing"))
+    assert not Exposition("ringstand_test").write("")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the host program as a transient unit, which outlives whoever started it.
+
+A unit's fixed name is its lock, which systemd frees when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+from .host_program import PROGRAM
+from .systemd import journal_tail, unit_properties
+
+ACTIVE = ("active", "activating", "deactivating")
+
+
+def is_active(unit: str) -> bool:
+    """Whether the unit runs, or is just about to begin or to end."""
+    return unit_properties(unit, "ActiveState").get("ActiveState") in ACTIVE
+
+
+def start(
+    unit: str, description: str, arguments: Sequence[str], properties: Sequence[str] = (), wait: bool = True
+) -> subprocess.Popen[str]:
+    """Start ``ringstand`` with these arguments; the process that is returned ends with it, or without ``wait`` at once.
+
+    Never with --pipe: a process that prints into a session that is gone dies at its next line. What systemd itself
+    says, such as that the unit runs already, is in the returned process's ``stderr``.
+    """
+    return subprocess.Popen(
+        [
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            *(["--wait"] if wait else []),
+            "--service-type=exec",
+            f"--unit={unit}",
+            f"--description={description}",
+            *(f"--property={one}" for one in properties),
+            PROGRAM,
+            *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def last_words(unit: str, began: float, stderr: str, rc: int) -> str:
+    """The last line of what a unit has said since it began, or else of what systemd did."""
+    said = stderr.strip()
+    if "already" not in said:
+        said = journal_tail(unit, began).strip() or said
+    return (said.splitlines() or [f"it ended with {rc}"])[-1]
