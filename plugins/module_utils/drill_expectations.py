@@ -152,6 +152,13 @@ def load(path: str = PATH) -> list[dict[str, Any]]:
         return []
 
 
+def known(live: Cluster, path: str = PATH) -> list[dict[str, Any]]:
+    """Those of which the live cluster has the row: what was recorded after the moment it was restored to is void."""
+    entries = load(path)
+    gone = set(backup_canary.missing(live, [str(entry["token"]) for entry in entries])) if entries else set()
+    return [entry for entry in entries if entry["token"] not in gone]
+
+
 def of_backup(entries: Sequence[Mapping[str, Any]], started: float) -> Mapping[str, Any] | None:
     """The last one recorded before a backup was started; None when there is none."""
     early = [entry for entry in entries if entry["written"] <= started]

@@ -140,7 +140,7 @@ class Drill:
         canary: backup_canary.Canary,
     ) -> None:
         with self._phase("compare"):
-            earlier = drill_expectations.of_backup(drill_expectations.load(), plan.choice.backup.started)
+            earlier = drill_expectations.of_backup(drill_expectations.known(live), plan.choice.backup.started)
             # What has gone elsewhere may lag behind; it must have all up to where its archive ends.
             lags = canary.segment[8:] > plan.choice.segments[-1][8:]
             tokens = ([] if lags else [canary.token]) + ([str(earlier["token"])] if earlier else [])

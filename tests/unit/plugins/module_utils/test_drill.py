@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
+    backup_canary,
     backup_checksums,
     backup_dumps,
     backup_settings,
@@ -172,6 +174,48 @@ def test_a_name_whose_proven_snapshot_is_old_is_left_alone() -> None:
 def test_a_drill_without_room_says_how_much_it_needs(tmp_path: Path) -> None:
     with pytest.raises(RingstandError, match=r"the restore of the backup 1F: .* \d+ MB free, it needs \d+ MB"):
         drill_run.require_space(str(tmp_path), 2**60, "the backup 1F")
+
+
+NOW, BEFORE, VOID = "row of now", "row of before the backup", "row of what a restore has undone"
+
+
+def compare(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], rows: int = 10, segment: str = "000000010000000000000005"
+) -> list[tuple[str, str]]:
+    """The problems of a drill whose restored cluster has these rows of ours, and so many in a table of 10."""
+    live, scratch = object(), object()
+    entries = [
+        {"written": 5, "token": BEFORE, "databases": database(table(10, 10, 0))},
+        {"written": 6, "token": VOID, "databases": database(table(99, 10, 0))},
+    ]
+    has = {live: {NOW, BEFORE}, scratch: there}
+    monkeypatch.setattr(drill_expectations, "load", lambda _path: entries)
+    monkeypatch.setattr(backup_canary, "missing", lambda cluster, tokens: [one for one in tokens if one not in
+                                                                           has[cluster]])
+    monkeypatch.setattr(drill_expectations, "look", lambda cluster, count=True: database(
+        table(rows if cluster is scratch else None, 10, 0)))
+    monkeypatch.setattr(drill_expectations, "recounted", lambda *_names: 10)
+    plan: Any = SimpleNamespace(choice=SimpleNamespace(
+        backup=SimpleNamespace(label="1F", started=7), segments=["000000010000000000000005"]))
+    drill = drill_run.Drill(backup_settings.BackupSettings(), drill_record.Record(), 8, lambda _text: None)
+    canary = backup_canary.Canary(NOW, segment, 8)
+    drill._compare(plan, live, scratch, database(table(10, 10, 0)), canary)  # type: ignore[arg-type]
+    return [(problem.file, problem.reason) for problem in drill.problems]
+
+
+def test_what_was_restored_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare(monkeypatch, {NOW, BEFORE}) == []
+    assert compare(monkeypatch, {NOW}) == [
+        ("ringstand.canary", "the row that was written before the backup 1F is not in the restored cluster")
+    ]
+    assert compare(monkeypatch, {BEFORE}) == [
+        ("ringstand.canary", "the row that was written now is not in the restored cluster")
+    ]
+    # What is elsewhere may lag behind.
+    assert compare(monkeypatch, {BEFORE}, segment="000000010000000000000006") == []
+    assert compare(monkeypatch, {NOW, BEFORE}, rows=9) == [
+        ("shop: public.orders", "it has 9 rows and should have 10")
+    ]
 
 
 def test_one_drill_at_a_time_and_none_beside_a_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
