@@ -29,8 +29,9 @@ AS_OWNER = "setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/no
 def prepare(remote: Remote) -> int:
     """A cluster of some GB, half of it hard to compress; returns its size in MB."""
     remote.must(f"cd /; {AS_OWNER} $(ls -d /usr/lib/postgresql/*/bin)/pgbench -iqs {SCALE} -h /run/postgresql", 1800)
-    remote.must(f"{AS_OWNER} psql -Xqw -h /run/postgresql -c 'DROP TABLE IF EXISTS texts' -c \"CREATE TABLE texts AS SELECT n, md5(n::text) || "
-                f"md5((n * 7)::text) AS text FROM generate_series(1, {TEXT_ROWS}) n\" -c CHECKPOINT", 1800)
+    fill = f"SELECT n, md5(n::text) || md5((n * 7)::text) AS text FROM generate_series(1, {TEXT_ROWS}) n"
+    remote.must(f"{AS_OWNER} psql -Xqw -h /run/postgresql -c 'DROP TABLE IF EXISTS texts' "
+                f"-c 'CREATE TABLE texts AS {fill}' -c CHECKPOINT", 1800)
     while remote.run("ls /var/lib/postgresql/*/main/pg_wal/archive_status/*.ready").code == 0:
         time.sleep(2)  # the archiver must not take part
     return int(remote.must("du -sm --exclude=pg_wal /var/lib/postgresql/*/main").split()[0])
