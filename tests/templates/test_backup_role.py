@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.ringstand.flask.plugins.module_utils import backup_settings, mail
+from ansible_collections.ringstand.flask.plugins.module_utils import backup_settings, mail, prometheus
 from role_templates import Role
 
 WEBHOOK, SMTP = "/etc/ringstand/backup/webhook.url", "/etc/ringstand/backup/smtp.json"
@@ -21,7 +21,7 @@ def test_what_the_host_reads_is_what_was_written() -> None:
     settings = backup_settings.parse(json.loads(text))
     assert (settings.drill_days, settings.metrics_dir) == (30, "")
     defaults = backup_settings.parse(json.loads(files()["/etc/ringstand/backup/settings.json"]["content"]))
-    assert (defaults.drill_days, defaults.metrics_dir) == (7, backup_settings.METRICS_DIR)
+    assert (defaults.drill_days, defaults.metrics_dir) == (7, prometheus.DIRECTORY)
 
 
 def test_whom_to_tell_is_in_files_of_their_own() -> None:
