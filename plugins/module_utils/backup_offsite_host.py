@@ -100,7 +100,7 @@ def _storage(given: Mapping[str, Any]) -> list[str]:
             f"repo1-s3-bucket={given['bucket']}",
             f"repo1-s3-endpoint={host}",
             *([f"repo1-storage-port={port}"] if port else []),
-            f"repo1-s3-region={given['region']}",
+            f"repo1-s3-region={given.get('region') or 'us-east-1'}",
             f"repo1-s3-uri-style={'path' if given.get('path_style') else 'host'}",
             f"repo1-s3-key={given['access_key']}",
             f"repo1-s3-key-secret={given['secret_key']}",

@@ -176,3 +176,11 @@ def holder(path: str = LOCK_PATH) -> str:
         return os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
     finally:
         os.close(descriptor)
+
+
+def here_only(path: str = SETTINGS_PATH) -> bool:
+    """Whether this host has backups, and no other place has them."""
+    try:
+        return os.path.exists(path) and load(path).offsite is None
+    except RingstandError:
+        return False

@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 
-from . import backup_notice, backup_status
+from . import backup_notice, backup_shipping, backup_status
+from .backup_offsite import ONLY_HERE
 from .backup_settings import SETTINGS_PATH, holder, load
 from .doctor_findings import HOST, NOTICE, Finding
 
@@ -26,5 +27,10 @@ def check() -> Iterator[Finding]:
     settings = load()
     for text in backup_status.faults(status, time.time(), settings.drill_days):
         yield Finding(HOST, f"backup: {text}", "ringstand backups tells more; ringstand backup makes one now")
+    if settings.offsite is None:
+        yield Finding(HOST, ONLY_HERE, "README, Backups, Elsewhere, shows how", NOTICE)
+    elif settings.cluster:
+        for problem in backup_shipping.problems(backup_shipping.load(), time.time()):
+            yield Finding(HOST, f"backup: {problem}", f"journalctl -u {backup_shipping.UNIT}")
     for text in backup_notice.undelivered():
         yield Finding(HOST, text, "ringstand backup --test-notification tries it")

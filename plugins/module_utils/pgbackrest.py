@@ -120,8 +120,8 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups() if part)
 
 
-def parse_information(text: str, name: str) -> Information:
-    """What the text of ``info --output=json`` says about a stanza."""
+def parse_information(text: str, name: str, config: str = "") -> Information:
+    """What the text of ``info --output=json`` says about a stanza; ``config`` is the file that was used."""
     try:
         # With the wrong key the message quotes what it took for text, line breaks and all.
         stanzas = [item for item in json.loads(text, strict=False) if item["name"] == name]
@@ -135,8 +135,8 @@ def parse_information(text: str, name: str) -> Information:
             if _CONNECTION.search(said):
                 raise RingstandError(f"Failed to read the backups of {name!r}: {said}")
             raise RingstandError(
-                f"Failed to read the backups of {name!r}: {said}. Either these files are damaged, or {KEY_CONFIG_PATH} "
-                "does not hold the key that they were made with"
+                f"Failed to read the backups of {name!r}: {said}. Either these files are damaged, or "
+                f"{config or KEY_CONFIG_PATH} does not hold the key that they were made with"
             )
         backups = [_backup(item) for item in data["backup"]]
         archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
@@ -163,12 +163,33 @@ def _backup(item: dict[str, Any]) -> Backup:
 
 def information(stanza: Stanza) -> Information:
     """The backups and the WAL that the repository has; no stanza is an answer, not a failure."""
-    return parse_information(_must(stanza, "read the backups of", "info", "--output=json").stdout, stanza.name)
+    answer = _must(stanza, "read the backups of", "info", "--output=json")
+    return parse_information(answer.stdout, stanza.name, stanza.config)
 
 
 def create(stanza: Stanza) -> None:
     """Make the stanza, or leave the one that fits; the cluster has to run."""
-    _must(stanza, "create the stanza", "stanza-create")
+    first = call(stanza, "stanza-create")
+    if first.rc != 0:
+        if _HALF_MADE.search(first.stderr):
+            _remove_half(stanza)
+        _must(stanza, "create the stanza", "stanza-create")
+
+
+# What a connection leaves that was cut between the two; pgBackRest then refuses for ever.
+_HALF_MADE = re.compile(r"(?:archive|backup)\.info exists but (?:archive|backup)\.info is missing")
+
+
+def _remove_half(stanza: Stanza) -> None:
+    """Remove the info files of a stanza that has nothing else: neither WAL nor a backup."""
+    for part in ("archive", "backup"):
+        folder = f"{part}/{stanza.name}"
+        listed = call(stanza, "repo-ls", "--recurse", "--output=json", folder)
+        names = [name for name, item in json.loads(listed.stdout or "{}").items() if item["type"] == "file"]
+        if listed.rc != 0 or any(name.removesuffix(".copy") != f"{part}.info" for name in names):
+            return
+        for name in names:
+            _must(stanza, "repair the stanza", "repo-rm", f"{folder}/{name}")
 
 
 def upgrade(stanza: Stanza) -> None:

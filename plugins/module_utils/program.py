@@ -20,6 +20,7 @@ from . import (
     program_operations,
     program_processes,
     program_purge,
+    program_recover,
     program_releases,
     program_restore,
     program_upgrade,
@@ -30,7 +31,8 @@ from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
-    *(program_certificates, program_backup, program_drill, program_restore, program_upgrade, program_purge),
+    *(program_certificates, program_backup, program_drill, program_restore, program_recover, program_upgrade),
+    program_purge,
 )
 
 

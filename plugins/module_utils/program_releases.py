@@ -14,6 +14,7 @@ from typing import Any
 
 from . import (
     activation,
+    backup_settings,
     backup_status,
     certificate_state,
     drill_record,
@@ -25,6 +26,7 @@ from . import (
 from .activation_record import record_ended, run_recorded
 from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
 from .app_state import app_state
+from .backup_offsite import ONLY_HERE
 from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
@@ -103,6 +105,8 @@ def _status(options: argparse.Namespace) -> int:
             say(f"  activation: {state['activation']}")
     if backups and not (options.json or options.app):
         say(f"backups: verified {verified or 'never'}. {drill_record.describe(drill) if drill else 'Never drilled'}")
+    if not options.json and not options.app and backup_settings.here_only():
+        say(ONLY_HERE)
     good = all(
         state["service"] == "active" and state["socket"] and all(map(is_well, state["processes"])) for state in states
     )

@@ -45,6 +45,7 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--snapshot", {"metavar": "ID", "help": "with --files: another snapshot than the newest"}),
         ("--into", {"metavar": "DIR", "help": "with --files: a directory that does not exist yet (one beside)"}),
         ("--in-place", {"action": "store_true", "help": "with --files: exchange them, and keep the old ones beside"}),
+        ("--offsite", {"action": "store_true", "help": "from the second place of the backups instead of this host"}),
         ("--undo", {"action": "store_true", "help": "put back what was before a restore that was interrupted"}),
     )
     command("restoration", _restoration, None, ("request", {"metavar": "FILE"}))

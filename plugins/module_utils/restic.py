@@ -21,6 +21,8 @@ from .commands import Result, run
 from .errors import RingstandError
 
 DAY_SECONDS = 86_400.0
+# By itself restic asks a place that does not answer for a quarter of an hour.
+REACHED_SECONDS = 90.0
 CACHE_DIR = "/var/cache/ringstand-restic"
 # "backup" ends with 3 when the snapshot lacks files that could not be read (restic 0.10 and newer).
 INCOMPLETE = 3
@@ -55,12 +57,12 @@ class Snapshot:
     paths: list[str]
 
 
-def call(repository: Repository, *arguments: str) -> Result:
+def call(repository: Repository, *arguments: str, timeout_seconds: float = DAY_SECONDS) -> Result:
     """Run a command of restic as root; how it ended is the caller's to judge."""
     cache = [f"--cache-dir={CACHE_DIR}", "--cleanup-cache"] if repository.remote else ["--no-cache"]
     command = ["restic", *cache, "-r", repository.directory, "--password-file", repository.password_file]
     command += repository.options
-    return run([*command, *arguments], timeout_seconds=DAY_SECONDS, environment=dict(repository.environment))
+    return run([*command, *arguments], timeout_seconds=timeout_seconds, environment=dict(repository.environment))
 
 
 def _reason(result: Result) -> str:
@@ -94,7 +96,7 @@ def exists(repository: Repository) -> bool:
 
 
 def _exists_there(repository: Repository) -> bool:
-    result = call(repository, "cat", "config", "--no-lock")
+    result = call(repository, "cat", "config", "--no-lock", timeout_seconds=REACHED_SECONDS)
     if result.rc == 0:
         return True
     if result.rc == NO_REPOSITORY or (_NO_REPOSITORY.search(result.stderr) and not _UNREACHABLE.search(result.stderr)):
@@ -239,15 +241,17 @@ def unlock(repository: Repository) -> None:
 
 
 def restore(
-    repository: Repository, snapshot: str, target: str, include: Sequence[str] = (), verify: bool = False
+    repository: Repository, snapshot: str, target: str, include: Sequence[str] = (), verify: bool = False,
+    exclude: Sequence[str] = (),
 ) -> None:
-    """Restore a snapshot (an id) below the directory ``target``, or only what lies under the paths ``include``.
+    """Restore a snapshot (an id) below ``target``: only what lies under the paths ``include``, or all but ``exclude``.
 
     With ``verify`` everything is read from the disk again and compared with the snapshot.
     """
     _must(
         repository, f"restore the snapshot {snapshot} from", "restore", snapshot, f"--target={target}",
-        *(f"--include={path}" for path in include), *(["--verify"] if verify else []),
+        *(f"--include={path}" for path in include), *(f"--exclude={path}" for path in exclude),
+        *(["--verify"] if verify else []),
     )
 
 

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Union
 
-from . import backup_settings, restore_database, restore_files, restore_plan, restore_points, restore_run, restore_state
+from . import (
+    backup_settings,
+    recover_run,
+    restore_database,
+    restore_files,
+    restore_plan,
+    restore_points,
+    restore_run,
+    restore_state,
+)
 from .backup_settings import BackupSettings
 from .errors import RingstandError
 from .pgbackrest import OWNER
@@ -20,12 +29,14 @@ from .restore_state import Progress
 from .restore_target import LATEST, parse_target
 
 CLUSTER, UNDO, DATABASE, FILES = ("cluster", "undo", "database", "files")
+# Of a lost host on a fresh one, which is asked for by another verb.
+RECOVER = "recover"
 # With what each kind goes together; all else is a mistake.
 _GOES_WITH = {
-    CLUSTER: ("to", "before_release", "confirm"),
+    CLUSTER: ("to", "before_release", "confirm", "offsite"),
     UNDO: ("confirm",),
-    DATABASE: ("to", "before_release", "tables", "side", "dump", "confirm"),  # not needed, and no mistake
-    FILES: ("to", "before_release", "into", "in_place", "paths", "snapshot", "confirm"),
+    DATABASE: ("to", "before_release", "tables", "side", "dump", "confirm", "offsite"),  # not needed, and no mistake
+    FILES: ("to", "before_release", "into", "in_place", "paths", "snapshot", "confirm", "offsite"),
 }
 # At most one of each group.
 _ONE_OF = (("to", "before_release", "dump"), ("to", "before_release", "snapshot"), ("into", "in_place"))
@@ -69,6 +80,7 @@ def _words(kind: str, wanted: Mapping[str, Any]) -> str:
 def prepare(asked: Mapping[str, Any], flush: bool) -> AnyPlan:
     """Everything that is checked before the first change; raises :class:`RingstandError`. Not for ``UNDO``."""
     settings = backup_settings.load()
+    settings = settings.at_offsite() if asked.get("offsite") else settings
     target, point = _target(asked)
     if asked["kind"] == FILES:
         if asked["in_place"]:
@@ -78,6 +90,11 @@ def prepare(asked: Mapping[str, Any], flush: bool) -> AnyPlan:
     if asked["kind"] == DATABASE:
         return _database(settings, asked, target, point, flush)
     return restore_plan.make(settings, target, asked["confirm"], flush, point)
+
+
+def recovery(to: str) -> dict[str, Any]:
+    """The request for a recovery."""
+    return {"kind": RECOVER, "to": to, "what": f"of this host as of {to}"}
 
 
 def _target(asked: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -92,7 +109,7 @@ def _database(
     settings: BackupSettings, asked: Mapping[str, Any], target: float | None, point: str, flush: bool
 ) -> SidePlan:
     about = (settings, asked["name"], list(asked["tables"] or ()), asked["side"])
-    if asked["to"] or asked["before_release"]:
+    if asked["to"] or asked["before_release"] or asked.get("offsite"):
         return restore_database.from_backup(*about, restore_plan.aside(settings, target, flush, point))
     return restore_database.from_dump(*about, asked["dump"])
 
@@ -102,6 +119,8 @@ def perform(asked: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if asked["kind"] == UNDO:
         cluster = replace(backup_settings.load().find_cluster(), owner=OWNER)
         return restore_run.undo(asked["confirm"], restore_state.read(), cluster, progress)
+    if asked["kind"] == RECOVER:
+        return recover_run.perform(backup_settings.load(), asked["to"], progress)
     progress.step("checking what there is to restore")
     plan = prepare(asked, flush=True)
     if isinstance(plan, Plan):

@@ -27,8 +27,11 @@ from .systemd import systemctl, unit_properties
 _STOP_SECONDS = 900
 
 
-def perform(plan: Plan, progress: Progress) -> dict[str, Any]:
-    """Restore; returns what was restored. Raises :class:`RingstandError` once things are as they were before."""
+def perform(plan: Plan, progress: Progress, new_backup: bool = True) -> dict[str, Any]:
+    """Restore; returns what was restored. Raises :class:`RingstandError` once things are as they were before.
+
+    Without ``new_backup`` none is made at the end: on a host that has no repository of its own yet.
+    """
     cluster = plan.cluster
     state = _begin(plan)
     try:
@@ -64,7 +67,7 @@ def perform(plan: Plan, progress: Progress) -> dict[str, Any]:
         raise RingstandError(f"{error.message}. {_kept_words(state)}", **error.details) from error
     restore_state.write(replace(state, phase="done"))
     progress.step(f"the cluster serves again, with everything up to {recovered}")
-    problems = _new_backup(plan, progress)
+    problems = _new_backup(plan, progress) if new_backup else []
     return {
         "target": plan.wanted, "backup": plan.choice.backup.label, "recovered_to": recovered,
         "databases": databases, "kept": state.kept, "problems": problems, "changed": True,
@@ -203,9 +206,10 @@ def _new_backup(plan: Plan, progress: Progress) -> list[str]:
     """A full backup of what was restored, so that the next restore does not lean on the timeline that was left."""
     problems = []
     progress.step("proving that WAL is archived, and making a new full backup")
+    stanza = replace(plan.settings, from_offsite=False).stanza
     try:
-        pgbackrest.check(plan.settings.stanza)
-        pgbackrest.back_up(plan.settings.stanza, "full")
+        pgbackrest.check(stanza)
+        pgbackrest.back_up(stanza, "full")
     except RingstandError as error:
         problems.append(f"{error.message}. The restore is complete; make a backup with: ringstand backup")
         progress.notice(problems[-1])

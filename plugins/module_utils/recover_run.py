@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A lost host on a fresh one: files and cluster from the second place of its backups, before any app is set up here.
+
+Afterwards the roles find what they would have made anew (secrets, users, certificates, databases) and keep it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from typing import Any
+
+from . import recover_files, restic, restore_plan, restore_run
+from .backup_settings import STATE_DIR, BackupSettings
+from .errors import RingstandError
+from .ledger import utc
+from .pgbackrest import OWNER
+from .releases import write_durably
+from .restore_state import Progress
+from .restore_target import parse_target
+
+STATE_PATH = os.path.join(STATE_DIR, "recover.json")
+BEGUN, FILES, DONE = "begun", "files", "done"
+_DATABASES_SQL = (
+    "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database"
+    " WHERE NOT datistemplate AND datname <> 'postgres'"
+)
+
+
+def phase() -> str:
+    """How far this host has been recovered; empty when it was never begun."""
+    try:
+        with open(STATE_PATH, encoding="utf-8") as stream:
+            return str(json.load(stream)["phase"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"Failed to read {STATE_PATH}: {error}. If nothing is on this host yet, remove it"
+        raise RingstandError(what) from error
+
+
+def check_fresh(settings: BackupSettings) -> None:
+    """Raise :class:`RingstandError` when there is something on this host that a recovery would write over."""
+    apps = [path.split("/")[2] for path in sorted(glob.glob("/srv/*/live"))]
+    what = f"the apps {', '.join(apps)} are deployed" if apps else ""
+    if settings.cluster and not what:
+        cluster = settings.find_cluster()
+        if not cluster.running:
+            raise RingstandError(f"Failed to recover: the cluster {cluster} does not run, nobody knows what is in it")
+        databases = cluster.query(_DATABASES_SQL)
+        what = f"the cluster {cluster} has the databases {', '.join(databases)}" if databases else ""
+    if what:
+        raise RingstandError(
+            f"Failed to recover: this host is not a fresh one, {what}. Nothing was changed. To bring back the "
+            "databases of a host that is still there: ringstand restore --offsite"
+        )
+
+
+def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, Any]:
+    """Recover; returns what was. A second one after the end does nothing, one that was interrupted goes on."""
+    there, target = settings.at_offsite(), parse_target(to, time.time())
+    where = there.offsite.where if there.offsite else ""
+    if phase() == DONE:
+        return {"changed": False, "where": where}
+    if not phase():
+        check_fresh(settings)
+        _write(BEGUN, where)
+    result: dict[str, Any] = {"changed": True, "where": where, "kept": "", "problems": []}
+    if phase() == BEGUN:
+        progress.step(f"bringing files back from {where}")
+        snapshots = restic.snapshots(there.repository)
+        found, left = recover_files.restore(there.repository, snapshots, target, settings.redis_dir)
+        result.update(files=found, problems=left)
+        _write(FILES, where)
+    if settings.cluster:
+        cluster = replace(settings.find_cluster(), owner=OWNER)
+        restore_run.stop(cluster)  # what is in it is what its own creation has left
+        plan = restore_plan.make(there, target, restore_plan.host_name(), flush=False)
+        done = restore_run.perform(plan, progress, new_backup=False)
+        if done["kept"]:
+            shutil.rmtree(done["kept"])
+        result.update({key: done[key] for key in ("target", "backup", "recovered_to", "databases")})
+    _write(DONE, where)
+    return result
+
+
+def _write(reached: str, where: str) -> None:
+    write_durably(STATE_PATH, json.dumps({"phase": reached, "where": where, "at": utc(time.time())}) + "\n")
