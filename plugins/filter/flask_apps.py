@@ -18,6 +18,7 @@ class FilterModule:
         """The filters by name."""
         return {
             "backup_databases": domain_errors(app_items.backup_databases),
+            "backup_elsewhere": domain_errors(app_items.backup_elsewhere),
             "backup_paths": domain_errors(app_items.backup_paths),
             "certbot_certificates": domain_errors(app_items.certbot_certificates),
             "flask_apps_absent": domain_errors(apps.absent),

@@ -153,6 +153,17 @@ def backup_databases(apps: Any, overrides: Any = None) -> list[str]:
     return [app["database"]["name"] for app in normalise(apps, overrides).values() if app["database"] and app["backup"]]
 
 
+def backup_elsewhere(apps: Any, overrides: Any = None) -> list[str]:
+    """The apps whose PostgreSQL databases are on other hosts, to be dumped every night as well."""
+    found = normalise(apps, overrides).values()
+    return [app["name"] for app in found if app["backup"] and is_postgresql(app["database_url"])]
+
+
+def is_postgresql(url: Any) -> bool:
+    """Whether a URL leads to PostgreSQL, whatever the driver."""
+    return str(url or "").partition("://")[0].split("+")[0] in ("postgresql", "postgres")
+
+
 def backup_paths(apps: Any, overrides: Any = None) -> list[App]:
     """What each app keeps in files: uploads and other things that outlive a release."""
     return [

@@ -73,8 +73,15 @@ def dump(settings: BackupSettings, cluster: Cluster, database: str, now: float) 
         with open(path, "rb") as stream:
             run_program(cluster, reader, f"read back the dump of {database!r}", stdin=stream)
 
-    path = _write(os.path.join(settings.dumps_dir, database), "dump", now, fill, read_back)
-    return Dump(database, _time(path), path, os.path.getsize(path))
+    return write(settings, database, now, fill, read_back)
+
+
+def write(
+    settings: BackupSettings, name: str, now: float, fill: Callable[[Any], None], read_back: Callable[[str], None]
+) -> Dump:
+    """Have ``fill`` write a dump into a stream and ``read_back`` read it, then put it in place with its sum."""
+    path = _write(os.path.join(settings.dumps_dir, name), "dump", now, fill, read_back)
+    return Dump(name, _time(path), path, os.path.getsize(path))
 
 
 def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:

@@ -17,6 +17,7 @@ from . import (
     backup_archiving,
     backup_checksums,
     backup_dumps,
+    backup_elsewhere,
     backup_offsite_run,
     backup_redis,
     backup_shipping,
@@ -42,7 +43,8 @@ Say = Callable[[str], None]
 
 def parts_of(settings: BackupSettings) -> list[str]:
     """The parts that a host has: not every one has a cluster or a second place for its backups."""
-    lacking = {"archive", "postgresql", "dumps"} if not settings.cluster else set()
+    lacking = {"archive", "postgresql"} if not settings.cluster else set()
+    lacking |= {"dumps"} if not (settings.cluster or settings.elsewhere) else set()
     lacking |= {"offsite"} if not settings.offsite else set()
     return [part for part in (*WATCHED, *NIGHTLY) if part not in lacking]
 
@@ -171,19 +173,25 @@ class _Runner:
     def _dumps(self, details: dict[str, Any]) -> list[Problem]:
         settings, problems = self._settings, []
         done: dict[str, str] = {}
-        cluster = settings.find_cluster()
         older = {dump.database: dump.size for dump in backup_dumps.dumps(settings.dumps_dir)}
-        try:
-            backup_space.require_space(settings.directory, 1 << 20, "the roles")
-            backup_dumps.dump_globals(settings, cluster, self._now)
-        except FAILURES as error:
-            problems.append(Problem("dumps", "", str(error)))
-        for database in backup_dumps.databases(settings, cluster):
+        cluster = settings.find_cluster() if settings.cluster else None
+        if cluster:
             try:
-                backup_space.require_space(settings.directory, older.get(database, 0), f"the database {database!r}")
-                done[database] = backup_dumps.dump(settings, cluster, database, self._now).path
+                backup_space.require_space(settings.directory, 1 << 20, "the roles")
+                backup_dumps.dump_globals(settings, cluster, self._now)
             except FAILURES as error:
-                problems.append(Problem("dumps", database, str(error)))
+                problems.append(Problem("dumps", "", str(error)))
+        here = backup_dumps.databases(settings, cluster) if cluster else []
+        for name in [*here, *map(backup_elsewhere.folder, settings.elsewhere)]:
+            try:
+                backup_space.require_space(settings.directory, older.get(name, 0), f"the database {name!r}")
+                if cluster and name in here:
+                    done[name] = backup_dumps.dump(settings, cluster, name, self._now).path
+                else:
+                    app = name[: -len(backup_elsewhere.SUFFIX)]
+                    done[name] = backup_elsewhere.dump(settings, app, self._now).path
+            except FAILURES as error:
+                problems.append(Problem("dumps", name, str(error)))
         details["paths"] = done
         return problems
 
@@ -206,8 +214,9 @@ class _Runner:
 
     def _verify(self, details: dict[str, Any]) -> list[Problem]:
         problems: list[Problem] = []
-        cluster = (self._verify_repository, self._verify_dumps) if self._settings.cluster else ()
-        for step in (*cluster, self._verify_files):
+        cluster = (self._verify_repository,) if self._settings.cluster else ()
+        dumps = (self._verify_dumps,) if self._settings.cluster or self._settings.elsewhere else ()
+        for step in (*cluster, *dumps, self._verify_files):
             try:
                 problems += step(details)
             except FAILURES as error:

@@ -44,8 +44,9 @@ class BackupSettings:
     """``/etc/ringstand/backup/settings.json``; it holds no secret.
 
     ``databases`` are those to dump, or ``["all"]``. ``paths`` maps the name of a set of files (an app, or "host") to
-    its absolute paths. ``redis_dir`` is where Redis instances keep their files, empty for none. ``hour`` is that of the
-    nightly backup in the host's time zone.
+    its absolute paths. ``elsewhere`` are the apps whose databases are on other hosts and dumped too. ``redis_dir`` is
+    where Redis instances keep their files, empty for none. ``hour`` is that of the nightly backup in the host's time
+    zone.
     An empty ``version`` means that of the host's only cluster of the name ``cluster``; an empty ``cluster`` that this
     host has none, so that only files are backed up. ``drill_days`` is how often a restore is drilled, 0 for never;
     ``metrics_dir`` is where Prometheus' node exporter looks. ``offsite`` is the second place, None when there is none.
@@ -56,6 +57,7 @@ class BackupSettings:
     version: str = ""
     databases: list[str] = field(default_factory=lambda: [ALL])
     paths: dict[str, list[str]] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
     redis_dir: str = ""
     hour: int = 2
     retention: Retention = Retention()
@@ -132,6 +134,7 @@ def parse(data: Mapping[str, Any]) -> BackupSettings:
         version=str(data.get("version") or ""),
         databases=[str(name) for name in data["databases"]],
         paths={str(name): [str(path) for path in paths] for name, paths in data["paths"].items()},
+        elsewhere=[str(name) for name in data.get("elsewhere") or []],
         redis_dir=str(data.get("redis_dir") or ""),
         hour=int(data["hour"]),
         drill_days=int(data.get("drill_days", 7)),

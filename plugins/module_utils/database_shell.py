@@ -58,7 +58,9 @@ def connection_environment(url: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Become psql; ends with 2 when the URL cannot be used and with 127 when psql is not there."""
+    """Become psql, or what ``--program=`` names; ends with 2 without a usable URL, with 127 without the program."""
+    arguments = sys.argv[1:]
+    program = arguments.pop(0).partition("=")[2] if arguments[:1] and arguments[0].startswith("--program=") else "psql"
     environment = dict(os.environ)
     try:
         environment.update(connection_environment(environment.pop("DATABASE_URL", "")))
@@ -66,9 +68,11 @@ def main() -> None:
         sys.stderr.write(f"ringstand: Failed to open the database: {error}\n")
         raise SystemExit(2) from error
     try:
-        os.execvpe("psql", ["psql", *sys.argv[1:]], environment)  # noqa: S606 - a shell would only be in the way
+        # pg_restore connects only when it is told a database.
+        arguments = [f"--dbname={environment['PGDATABASE']}" if item == "--dbname=" else item for item in arguments]
+        os.execvpe(program, [program, *arguments], environment)  # noqa: S606 - a shell would only be in the way
     except FileNotFoundError as error:
-        sys.stderr.write("ringstand: Failed to start psql: install the package postgresql-client\n")
+        sys.stderr.write(f"ringstand: Failed to start {program}: install the package postgresql-client\n")
         raise SystemExit(127) from error
 
 

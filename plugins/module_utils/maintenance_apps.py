@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from . import maintenance
 from .errors import RingstandError
@@ -15,12 +15,23 @@ from .layout import app_names, load_settings
 @contextlib.contextmanager
 def of_databases(why: str, say: Callable[[str], None]) -> Iterator[list[str]]:
     """Begin it for each app with a database here, and end it for those afterwards, however that went."""
-    begun: list[str] = []
+    found = []
     for name in app_names():
+        with contextlib.suppress(RingstandError):
+            found += [name] if load_settings(name).local_database else []
+    with of(found, why, say) as begun:
+        yield begun
+
+
+@contextlib.contextmanager
+def of(apps: Sequence[str], why: str, say: Callable[[str], None]) -> Iterator[list[str]]:
+    """Begin it for each of these apps that is not in it, and end it for those afterwards, however that went."""
+    begun: list[str] = []
+    for name in apps:
         try:
-            settings = load_settings(name)
-            if not settings.local_database or maintenance.read(name):
+            if maintenance.read(name):
                 continue
+            settings = load_settings(name)
             maintenance.check_served(name)
             maintenance.switch_on(name, why, [], maintenance.own_page(settings.layout))
             begun.append(name)

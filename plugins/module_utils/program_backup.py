@@ -12,6 +12,7 @@ from typing import Any
 
 from . import (
     backup_dumps,
+    backup_elsewhere,
     backup_notice,
     backup_report,
     backup_run,
@@ -175,6 +176,8 @@ def _backups(options: argparse.Namespace) -> int:
         say(f"files     {item['time']}  {item['id'][:8]:>15}  {item['name']}: {' '.join(item['paths'])}")
     drilled = (status.get("parts") or {}).get("drill")
     say(drill_record.describe(drilled) if drilled else "No restore has been drilled yet.")
+    for app in settings.elsewhere:
+        say(f"{app}: {backup_elsewhere.NO_POINT_IN_TIME}")
     if running:
         say(f"under way: {running}")
     for text in wrong:

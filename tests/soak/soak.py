@@ -173,8 +173,9 @@ def _on_a_host(soak: Soak, trials: Callable[[Remote], Iterator[dict[str, Any]]])
     test_hosts.up(soak.name, soak.distribution, None, [])
     try:
         remote = Remote(soak.name)
-        yield from trials(remote)
-        soak.facts["versions"] = remote.versions()
+        for case in trials(remote):
+            soak.facts["versions"] = remote.versions()
+            yield case
     finally:
         if not soak.keep_host:
             test_hosts.remove([soak.name])

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..app_items import is_postgresql
 from ..apps import ACME, deep_merge, is_absent, normalise
 from .app import check_app
 from .domains import check_certifiable, check_unique_domains
@@ -25,6 +26,7 @@ _ABSENT = "Name each in flask_apps with 'state: absent' instead, as in {old: {st
 _NOTHING = "Remove it: site.yml needs it as it is"
 DERIVED_VARIABLES = {
     "backup_databases": _APPS,
+    "backup_elsewhere": "Set flask_apps.<app>.database_url, or .backup, instead",
     "backup_paths": "Set backup_host_paths, or flask_apps.<app>.backup, instead",
     "certbot_certificates": "Set flask_apps.<app>.domains and .tls instead",
     "certbot_removed_certificates": _ABSENT,
@@ -47,6 +49,7 @@ DERIVED_VARIABLES = {
     "postgresql_managed_settings": "Set postgresql_settings instead",
     "postgresql_reserved_memory_mb": "Set postgresql_memory_mb instead",
     "postgresql_roles": "Set flask_apps.<app>.database instead",
+    "ringstand_postgresql_enabled": _NOTHING,
     "redis_instances": "Set flask_apps.<app>.redis instead",
     "redis_removed_instances": _ABSENT,
 }
@@ -117,9 +120,13 @@ def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Ma
 
 def _note_uncovered(apps: Mapping[str, Any], problems: Problems) -> None:
     for name, app in apps.items():
-        if app.get("database_url"):
-            rule = "the backups of this host do not cover a database elsewhere"
-            problems.note(f"flask_apps.{name}.database_url", rule, "Back it up where it is")
+        if not app.get("database_url"):
+            continue
+        rule, remedy = "the backups of this host do not cover a database elsewhere", "Back it up where it is"
+        if is_postgresql(app["database_url"]) and app.get("backup", True) is True:
+            rule = "of a database elsewhere there are nightly dumps only, and no restore to a moment"
+            remedy = "See that it has its own backups where it is"
+        problems.note(f"flask_apps.{name}.database_url", rule, remedy)
 
 
 def _acme_domains(apps: Mapping[str, Any]) -> list[tuple[str, Any]]:
