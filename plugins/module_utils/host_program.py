@@ -15,9 +15,10 @@ PROGRAM = "/usr/local/bin/ringstand"
 PROTOCOL = 1
 
 
-def _run(arguments: list[str]) -> tuple[int, dict[str, Any], str]:
+def _run(arguments: list[str], stdin: str | None) -> tuple[int, dict[str, Any], str]:
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     try:
-        done = subprocess.run([PROGRAM, "--json", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run([PROGRAM, "--json", *arguments], capture_output=True, text=True, check=False, **given)
     except FileNotFoundError as error:
         raise RingstandError(
             f"Failed to call {PROGRAM}: it is not on this host. Run site.yml, or the role ringstand.flask.cli."
@@ -33,12 +34,12 @@ def _run(arguments: list[str]) -> tuple[int, dict[str, Any], str]:
         ) from None
 
 
-def call(*arguments: str) -> dict[str, Any]:
-    """Run one command of the program and return its JSON answer.
+def call(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
+    """Run one command of the program and return its JSON answer; what is secret comes by ``stdin``.
 
     Raises :class:`RingstandError` when it fails, is missing, or speaks another protocol than this collection.
     """
-    rc, answer, stderr = _run(["--protocol", str(PROTOCOL), *arguments])
+    rc, answer, stderr = _run(["--protocol", str(PROTOCOL), *arguments], stdin)
     if answer.get("result") == "failed":
         raise RingstandError(answer["reason"], **{"rc": rc, "stderr": stderr, **answer.get("details", {})})
     return answer

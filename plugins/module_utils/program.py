@@ -17,6 +17,7 @@ from . import (
     program_doctor,
     program_drill,
     program_elsewhere,
+    program_import,
     program_maintenance,
     program_operations,
     program_processes,
@@ -33,7 +34,7 @@ from .host_program import PROTOCOL, check_protocol
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
     *(program_certificates, program_backup, program_drill, program_restore, program_recover, program_elsewhere),
-    *(program_upgrade, program_purge),
+    *(program_import, program_upgrade, program_purge),
 )
 
 
