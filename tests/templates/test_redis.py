@@ -60,6 +60,23 @@ def test_other_addresses() -> None:
     assert configuration({**QUEUE, "bind": ["10.0.0.1"]})[0] == "bind 10.0.0.1"
 
 
+def test_with_a_certificate_nothing_is_said_in_the_clear() -> None:
+    given = {"chain": "-----BEGIN CERTIFICATE-----\nx", "key": "-----BEGIN PRIVATE KEY-----\ncanary"}
+    remote = {**QUEUE, "bind": ["10.0.0.1"], "tls": given}
+    lines = configuration(remote)
+    assert lines[:5] == [
+        "bind 10.0.0.1", "port 0", "tls-port 20123", "tls-cert-file /etc/redis/redis-shop-queue.crt",
+        "tls-key-file /etc/redis/redis-shop-queue.key",
+    ]
+    assert "canary" in files(remote)["/etc/redis/redis-shop-queue.key"]["secret_content"]
+    units = role(remote, container="podman").value("__redis_units")
+    assert "/etc/redis/redis-shop-queue.key" in units[0]["restart_if_newer"]
+    theirs = {**QUEUE, "tls": {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}}
+    assert "tls-key-file /etc/tls/a.key" in configuration(theirs)
+    for instance in (theirs, QUEUE):
+        assert files(instance)["/etc/redis/redis-shop-queue.key"]["state"] == "absent"
+
+
 def test_users() -> None:
     off, shop = users(QUEUE)
     assert off == "user default off"
@@ -81,7 +98,8 @@ def test_redis_6_0_knows_no_channels_and_no_missing_addresses() -> None:
 
 def test_nobody_else_reads_the_users() -> None:
     entries = files(QUEUE, CACHE)
-    assert {entries[path]["mode"] for path in entries if path.startswith("/etc/redis/")} == {"0640"}
+    written = [entry for path, entry in entries.items() if path.startswith("/etc/redis/") and "state" not in entry]
+    assert {entry["mode"] for entry in written} == {"0640"}
 
 
 @pytest.mark.parametrize(

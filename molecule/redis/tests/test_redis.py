@@ -10,6 +10,7 @@ from once import once_per_host
 
 PASSWORD = "canary%$w\"#ä'shop"
 PORTS = {"queue": 20123, "cache": 20124}
+TLS_PORT = 20125
 DENIED = [
     "ACL LIST",
     "BGREWRITEAOF",
@@ -54,6 +55,7 @@ def run_client(host: Any, client: str, purpose: str) -> Any:
 def test_it_listens_on_loopback_only(host: Any) -> None:
     listening = {name for name in host.socket.get_listening_sockets() if name.rsplit(":", 1)[-1] in ("20123", "20124")}
     assert {"tcp://127.0.0.1:20123", "tcp://127.0.0.1:20124"} <= listening
+    assert host.socket("tcp://0.0.0.0:20125").is_listening  # with a certificate
     assert listening <= {f"tcp://{address}:{port}" for address in ("127.0.0.1", "::1") for port in PORTS.values()}
 
 
@@ -98,6 +100,21 @@ def test_the_server_itself_is_out_of_reach(host: Any, purpose: str) -> None:
 def test_clients_work(clients: Any, purpose: str, client: str) -> None:
     done = run_client(clients, client, purpose)
     assert done.rc == 0, done.stderr
+
+
+@pytest.mark.parametrize("client", ["plain", "rq", "celery"])
+def test_clients_work_over_tls(clients: Any, client: str) -> None:
+    address = clients.check_output("hostname -I").split()[0]
+    checked = "ssl_cert_reqs=required&ssl_ca_certs=/etc/tls/redis.pem"
+    url = f"rediss://shop:{quote(PASSWORD, safe='')}@{address}:{TLS_PORT}/0?{checked}"
+    done = clients.run("timeout 60 python3 -W ignore /usr/local/lib/clients.py %s %s", client, url)
+    assert done.rc == 0, done.stderr
+
+
+def test_there_is_nothing_without_tls(host: Any) -> None:
+    assert "PONG" not in host.run(f"timeout 5 redis-cli -p {TLS_PORT} PING").stdout
+    version = "openssl s_client -connect 127.0.0.1:20125 FLAG </dev/null 2>/dev/null | grep -c 'Cipher is [A-Z]'"
+    assert [host.run(version.replace("FLAG", flag)).stdout.strip() for flag in ("-tls1_2", "-tls1_1")] == ["1", "0"]
 
 
 def test_a_cache_is_cleared(clients: Any) -> None:

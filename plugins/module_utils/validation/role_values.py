@@ -70,6 +70,14 @@ def addresses(variable: str, value: Any, problems: Problems) -> None:
             problems.note(path, "this listens on every network", "Prefer a private address", item)
 
 
+def is_loopback(address: Any) -> bool:
+    """Whether only this machine reaches an address; what is none is for another check to say."""
+    try:
+        return ipaddress.ip_address(str(address)).is_loopback
+    except ValueError:
+        return True
+
+
 def nginx_directives(variable: str, value: Any, problems: Problems) -> None:
     """Names and values of single directives, so that none can open or close a block."""
     for name, setting in value.items() if isinstance(value, dict) else ():

@@ -19,7 +19,7 @@ from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment_names, check_item_name, check_role_name
 from .postgresql import check_clients, check_expected_connections, check_tls, check_version
 from .problems import Problems, join
-from .role_values import VALUES, addresses
+from .role_values import VALUES, addresses, is_loopback
 from .schema import Field, check
 from .secrets import check_postgresql_password, check_secret
 from .sources import check_absolute_path
@@ -77,6 +77,12 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
         check(item.get("port"), PORT, join(path, "port"), problems)
         check(item.get("maxmemory_mb"), MAXMEMORY_MB, join(path, "maxmemory_mb"), problems)
         addresses(join(path, "bind"), item.get("bind") or [], problems)
+        if item.get("tls"):
+            check_own_certificate(item["tls"], join(path, "tls"), problems)
+        elif not item.get("plaintext_allowed") and not all(map(is_loopback, item.get("bind") or [])):
+            rule = "passwords and data would cross a network unencrypted"
+            remedy = "Set tls with chain and key, or plaintext_allowed: true when the network is encrypted itself"
+            problems.add(join(path, "bind"), rule, remedy, item["bind"])
         if not item.get("users"):
             problems.add(join(path, "users"), "without a user nobody can log in", "Name at least one")
         for user_path, user in _items(join(path, "users"), item.get("users")):

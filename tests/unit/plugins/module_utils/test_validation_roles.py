@@ -86,6 +86,9 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("redis_instances", redis(maxmemory_mb=0), "[0].maxmemory_mb", ["between 8"]),
     ("redis_instances", redis(maxmemory_mb=4096), "[0].maxmemory_mb", ["2048 MB"]),
     ("redis_instances", redis(bind=["localhost"]), "[0].bind[0]", ["IP address"]),
+    ("redis_instances", redis(bind=["127.0.0.1", "10.0.0.5"]), "[0].bind", ["unencrypted", "plaintext_allowed"]),
+    ("redis_instances", redis(tls={"chain_path": "/etc/x.pem"}), "[0].tls", ["a chain and a key"]),
+    ("redis_instances", redis(tls={"chain": CANARY, "key": CANARY}), "[0].tls.chain", ["no certificate in PEM"]),
     ("redis_instances", redis(users=[]), "[0].users", ["nobody can log in"]),
     ("redis_instances", redis(users=[{"name": "default", "password": PASSWORD}]), "[0].users[0].name", ["'default'"]),
     ("redis_instances", redis(users=[{"name": "shop", "password": CANARY}]), "[0].users[0].password", ["less than 12"]),
@@ -157,7 +160,9 @@ def test_bad_input(variable: str, value: Any, path: str, words: list[str]) -> No
         ("postgresql_version", ""),
         ("redis_instances", redis()),
         ("redis_instances", redis(name="a" * 31 + "-queue")),
-        ("redis_instances", redis() + redis(name="shop-cache", port=6401, bind=["::1", "10.0.0.5"])),
+        ("redis_instances", redis() + redis(name="shop-cache", port=6401, bind=["::1", "127.0.0.2"])),
+        ("redis_instances", redis(bind=["::1", "10.0.0.5"], plaintext_allowed=True)),
+        ("redis_instances", redis(bind=["10.0.0.5"], tls={"chain_path": "/etc/x.pem", "key_path": "/etc/x.key"})),
         ("nginx_sites", site(timeout_seconds=60, client_max_body_size_mb=100)),
         ("nginx_settings", {"gzip": False, "keepalive_timeout": "65s", "add_header": 'X-A "b c"'}),
         ("gunicorn_apps", app()),
@@ -175,7 +180,7 @@ def test_good_input(variable: str, value: Any) -> None:
 
 
 def test_listening_everywhere_is_told() -> None:
-    problems = check("redis_instances", redis(bind=["0.0.0.0"]))
+    problems = check("redis_instances", redis(bind=["0.0.0.0"], plaintext_allowed=True))
     assert problems.errors == []
     assert "every network" in str(problems.notes[0])
 
