@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
@@ -18,6 +19,8 @@ from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning 
 from ansible_collections.ringstand.flask.plugins.module_utils.scram import is_verifier, make_verifier
 from ansible_collections.ringstand.flask.plugins.module_utils.storage import SSD
 from ansible_collections.ringstand.flask.plugins.plugin_utils.filters import domain_errors
+
+ROLE_FILES = Path(__file__).resolve().parents[2] / "roles/postgresql/files"
 
 
 def _sized(
@@ -58,6 +61,14 @@ def _firewall(clients: list[dict[str, Any]], settings: dict[str, Any]) -> list[d
     return [{"port": port, "proto": "tcp", "from": address} for address in addresses]
 
 
+def _pgdg_source(codename: str, url: str, key: str = "") -> str:
+    """A deb822 source with its key inside, so that one file is all that apt needs."""
+    armored = key or (ROLE_FILES / "apt.postgresql.org.asc").read_text(encoding="ascii")
+    lines = [f" {line.strip() or '.'}" for line in armored.strip().splitlines()]
+    head = ["# Written by the role ringstand.flask.postgresql.", "Types: deb", f"URIs: {url}"]
+    return "\n".join([*head, f"Suites: {codename}-pgdg", "Components: main", "Signed-By:", *lines]) + "\n"
+
+
 class FilterModule:
     """Ansible finds the filters through this class."""
 
@@ -68,6 +79,7 @@ class FilterModule:
             "postgresql_libraries": domain_errors(_libraries),
             "postgresql_max_connections": domain_errors(connections_for),
             "postgresql_memory": domain_errors(_memory),
+            "postgresql_pgdg_source": domain_errors(_pgdg_source),
             "postgresql_role_verifier": domain_errors(_role_verifier),
             "postgresql_sized_settings": domain_errors(_sized),
             "postgresql_value": domain_errors(conf_value),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from role_templates import Role
 
 FACTS = {"ringstand": {"memory_mb": 4096, "cpu_count": 2}}
@@ -46,6 +47,28 @@ def test_packages() -> None:
     assert Role("postgresql").value("postgresql_packages") == ["postgresql", "python3-psycopg2"]
     chosen = Role("postgresql", postgresql_version="17", postgresql_extra_packages=["postgresql-17-postgis-3"])
     assert chosen.value("postgresql_packages") == ["postgresql-17", "python3-psycopg2", "postgresql-17-postgis-3"]
+
+
+ARMOURED = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----\n"
+
+
+@pytest.mark.parametrize("key", ["", ARMOURED])
+def test_pgdg_is_one_file_with_its_key(key: str) -> None:
+    facts = {"ringstand": {**FACTS["ringstand"], "os_codename": "trixie"}}
+    role = Role("postgresql", ansible_facts=facts, postgresql_source="pgdg", postgresql_pgdg_key=key)
+    source = role.value("postgresql_package_files")[-1]
+    assert source["path"].endswith(".sources")
+    lines = source["content"].splitlines()
+    assert "Suites: trixie-pgdg" in lines and "URIs: https://apt.postgresql.org/pub/repos/apt" in lines
+    signed = lines[lines.index("Signed-By:") + 1 :]
+    assert signed[0] == " -----BEGIN PGP PUBLIC KEY BLOCK-----" and signed[1] == " ."
+    assert all(line.startswith(" ") for line in signed)
+    assert len(signed) == (4 if key else 77)
+
+
+def test_the_distribution_needs_no_source() -> None:
+    paths = [file["path"] for file in Role("postgresql").value("postgresql_package_files")]
+    assert [path for path in paths if "apt" in path] == []
 
 
 def test_passwords_are_apart_from_roles() -> None:

@@ -195,6 +195,13 @@ VALUES: dict[str, dict[str, Checker]] = {
         "postgresql_cluster": _CLUSTER,
         "postgresql_expected_connections": number(0, 262_143),
         "postgresql_memory_mb": number(128, 16_777_216),
+        "postgresql_pgdg_key": text_like(
+            re.compile(r"\s*-----BEGIN PGP PUBLIC KEY BLOCK-----\s.*-----END PGP PUBLIC KEY BLOCK-----\s*", re.DOTALL),
+            "this is no public key in ASCII armour", "Export it with: gpg --armor --export",
+        ),
+        "postgresql_pgdg_url": text_like(
+            re.compile(r"(https?|file):/[^\s@]+"), "this is not the URL of an archive", "Begin it with https://"
+        ),
         "postgresql_reserved_memory_mb": number(0, 16_777_216),
         "postgresql_settings": settings_dictionary,
         "postgresql_version": _VERSION,
