@@ -44,7 +44,8 @@ class Remote:
     def versions(self) -> dict[str, Any]:
         """What was tested, for the record."""
         text = self.must(
-            "dpkg-query --show --showformat='${Package} ${Version}\\n' pgbackrest restic 'postgresql-[0-9]*' 2>/dev/null || true; "
+            "dpkg-query --show --showformat='${Package} ${Version}\\n' pgbackrest restic 'postgresql-[0-9]*' "
+            "2>/dev/null || true; "
             ". /etc/os-release; echo distribution $ID-$VERSION_ID"
         )
         return dict(line.split(" ", 1) for line in text.splitlines() if " " in line and line.split(" ", 1)[1])
