@@ -54,6 +54,7 @@ def run(remote: Remote, say: Callable[[str], None]) -> dict[str, Any]:
         remote, f"{AS_OWNER} pgbackrest --stanza=main --pg1-path={BESIDE}/restored restore",
         f"install -d -o postgres -g postgres -m 700 {BESIDE}/restored")
     remote.must(f"rm -rf {BESIDE}")
+    found["load"] = float(remote.must("cut -d' ' -f1 /proc/loadavg"))  # of the machine that the host is on
     ratios = {"backup_to_basebackup": found["backup"] / found["basebackup"],
               "restore_to_raw": found["restore"] / found["raw"]}
     passed = ratios["backup_to_basebackup"] >= 1 and ratios["restore_to_raw"] >= RESTORE_SHARE
