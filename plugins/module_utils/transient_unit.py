@@ -54,4 +54,7 @@ def last_words(unit: str, began: float, stderr: str, rc: int) -> str:
     said = stderr.strip()
     if "already" not in said:
         said = journal_tail(unit, began).strip() or said
-    return (said.splitlines() or [f"it ended with {rc}"])[-1]
+    lines = said.splitlines() or [f"it ended with {rc}"]
+    # systemd speaks last, of the time that it took and the like; what the program itself says has its name before it.
+    own = [line.partition(": ")[2] for line in lines if line.startswith("ringstand: ")]
+    return (own or lines)[-1]

@@ -21,6 +21,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     drill_run,
     drill_unit,
     restic,
+    transient_unit,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import drill_due
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_problems import Problem
@@ -287,3 +288,10 @@ def test_room_for_the_next_full_backup_is_watched(tmp_path: Path) -> None:
     details, (problem,) = backup_space.watch(str(tmp_path), [huge])
     assert (details["backups_bytes"], problem.part, problem.file) == (2**60, "space", str(tmp_path))
     assert "MB are free, and the next full backup needs" in problem.reason
+
+
+def test_the_last_words_are_the_programs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "restoring\nringstand: Failed to drill: it was stopped\nringstand-drill.service: Consumed 3.670s CPU time."
+    monkeypatch.setattr(transient_unit, "journal_tail", lambda *_of: said)
+    assert transient_unit.last_words("x.service", 0, "", 1) == "Failed to drill: it was stopped"
+    assert transient_unit.last_words("x.service", 0, "Unit x.service already exists.", 1).startswith("Unit x.service")
