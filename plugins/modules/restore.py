@@ -65,6 +65,10 @@ options:
     description: With O(files), exchange the live files for those of the backup, and keep the old ones beside.
     type: bool
     default: false
+  offsite:
+    description: Restore from the second place of the backups instead of this host.
+    type: bool
+    default: false
   list:
     description: Only say what can be restored.
     type: bool
@@ -185,7 +189,7 @@ from ..module_utils.host_program import call
 _VALUES = {"to": "to", "before_release": "before-release", "confirm": "confirm", "database": "database",
            "side_database": "as", "dump": "dump", "files": "files", "snapshot": "snapshot", "into": "into"}
 _LISTS = {"tables": "table", "paths": "path"}
-_FLAGS = {"in_place": "in-place", "undo": "undo", "list": "list"}
+_FLAGS = {"in_place": "in-place", "offsite": "offsite", "undo": "undo", "list": "list"}
 
 
 def arguments(wanted: dict[str, Any], check: bool) -> list[str]:
@@ -212,6 +216,7 @@ def main() -> None:
             "snapshot": {"type": "str"},
             "into": {"type": "path"},
             "in_place": {"type": "bool", "default": False},
+            "offsite": {"type": "bool", "default": False},
             "list": {"type": "bool", "default": False},
             "undo": {"type": "bool", "default": False},
         },

@@ -95,6 +95,17 @@ def limiter(url: str) -> None:
     storage.reset()
 
 
+def flask_limiter(url: str) -> None:
+    from flask import Flask
+    from flask_limiter import Limiter
+
+    app, visitor = Flask("test"), uuid.uuid4().hex
+    limiter = Limiter(lambda: visitor, app=app, storage_uri=url, strategy="moving-window")
+    app.route("/")(limiter.limit("2 per minute")(lambda: "hello"))
+    assert [app.test_client().get("/").status_code for _ in range(3)] == [200, 200, 429]
+    limiter.reset()
+
+
 def plain(url: str) -> None:
     connection = redis.Redis.from_url(url)
     with connection.pipeline() as pipeline:
@@ -121,6 +132,5 @@ if __name__ == "__main__":
     sys.path.insert(0, os.getcwd())
     sys.modules["clients"] = sys.modules["__main__"]
     job.__module__ = fail.__module__ = "clients"
-    {"rq": rq, "celery": celery, "caching": caching, "session": session, "limiter": limiter, "plain": plain}[
-        sys.argv[1]
-    ](sys.argv[2])
+    {"rq": rq, "celery": celery, "caching": caching, "session": session, "limiter": limiter, "plain": plain,
+     "flask_limiter": flask_limiter}[sys.argv[1]](sys.argv[2])

@@ -117,6 +117,14 @@ def test_there_is_nothing_without_tls(host: Any) -> None:
     assert [host.run(version.replace("FLAG", flag)).stdout.strip() for flag in ("-tls1_2", "-tls1_1")] == ["1", "0"]
 
 
+@pytest.mark.parametrize("purpose", PORTS)
+def test_flask_limiter_works(clients: Any, purpose: str) -> None:
+    if clients.check_output("hostname") == "redis-12":
+        pytest.skip("Debian 12 has the library below it only, which is tested above")
+    done = run_client(clients, "flask_limiter", purpose)
+    assert done.rc == 0, done.stderr
+
+
 def test_a_cache_is_cleared(clients: Any) -> None:
     done = run_client(clients, "caching", "cache")
     assert done.rc == 0, done.stderr
