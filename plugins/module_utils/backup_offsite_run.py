@@ -158,4 +158,3 @@ class _Job:
         snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
         others = {name: value for name, value in known.items() if not name.startswith("snapshot/")}
         backup_checksums.save(RECORD_PATH, self._offsite.where, {**others, **snapshots})
-

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from .errors import RingstandError
 from .import_script import Facts, Script
@@ -119,8 +119,7 @@ def sql(dump: Dump, script: Script) -> Iterator[Iterator[bytes]]:
     lines = [line for line, entry in _entries(contents) if not f"{entry} ".startswith(_LEFT_OUT)]
     options = ["--no-owner", "--no-acl", "--file=-"]
     with _list_file(lines) as path, _restore(dump, [f"--use-list={path}", *options]) as one:
-        assert one.stdout  # noqa: S101 - it is a pipe
-        yield _filtered(one.stdout, script)
+        yield _filtered(cast(IO[bytes], one.stdout), script)
         _ended(dump, one)
 
 

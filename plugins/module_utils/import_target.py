@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any, cast
 
 from .errors import RingstandError
 from .layout import AppSettings
@@ -140,21 +140,21 @@ def load(settings: AppSettings, lines: contextlib.AbstractContextManager[Iterato
     command = shell_command(settings, ["-Xqw", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", "-"], terminal=False)
     with tempfile.TemporaryFile() as errors:
         psql = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
-        assert psql.stdin and psql.stdout  # noqa: S101 - they are pipes
+        stdin, stdout = cast(IO[bytes], psql.stdin), cast(IO[bytes], psql.stdout)
         try:
-            psql.stdin.write(f"{_OTHERS_SQL};\n".encode())
-            psql.stdin.write(b"BEGIN;\nSET LOCAL lock_timeout = '30s';\n" + (_CLEAR_SQL.encode() if clear else b""))
-            psql.stdin.write(b"SET LOCAL lock_timeout = 0;\n")
+            stdin.write(f"{_OTHERS_SQL};\n".encode())
+            stdin.write(b"BEGIN;\nSET LOCAL lock_timeout = '30s';\n" + (_CLEAR_SQL.encode() if clear else b""))
+            stdin.write(b"SET LOCAL lock_timeout = 0;\n")
             with lines as script:
                 for line in script:
-                    psql.stdin.write(line)
+                    stdin.write(line)
             # Not before the rest has been run: what waits in the pipe would be committed also when this is killed.
             mark = f"loaded {uuid.uuid4().hex}\n".encode()
-            psql.stdin.write(b"\\echo " + mark)
-            psql.stdin.flush()
-            if psql.stdout.readline() == mark:
-                psql.stdin.write(b"COMMIT;\n")
-            psql.stdin.close()
+            stdin.write(b"\\echo " + mark)
+            stdin.flush()
+            if stdout.readline() == mark:
+                stdin.write(b"COMMIT;\n")
+            stdin.close()
         except BrokenPipeError:
             pass  # psql has stopped at an error, and says which
         except BaseException:
@@ -162,8 +162,8 @@ def load(settings: AppSettings, lines: contextlib.AbstractContextManager[Iterato
             raise
         finally:
             with contextlib.suppress(OSError):
-                psql.stdin.close()
-            psql.stdout.close()
+                stdin.close()
+            stdout.close()
             psql.wait()
         errors.seek(0)
         said = errors.read().decode(errors="replace")

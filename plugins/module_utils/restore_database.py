@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from . import backup_dumps, restore_plan, scratch_cluster, side_database
 from .backup_dumps import Dump
@@ -44,8 +44,8 @@ class SidePlan:
         """Where it comes from, for people."""
         if self.dump:
             return f"the dump {self.dump.path} of {iso(self.dump.time)}"
-        assert self.plan  # noqa: S101 - one of both
-        return f"the backup {self.plan.choice.backup.label} at {self.plan.wanted}"
+        plan = cast(Plan, self.plan)  # one of both
+        return f"the backup {plan.choice.backup.label} at {plan.wanted}"
 
     def describe(self) -> str:
         """For people, one sentence."""
@@ -110,11 +110,11 @@ def perform(wanted: SidePlan, steps: Steps) -> dict[str, Any]:
 
 
 def _by_scratch_cluster(wanted: SidePlan, steps: Steps) -> tuple[side_database.Loaded, str]:
-    assert wanted.plan  # noqa: S101 - or else there is a dump
+    plan = cast(Plan, wanted.plan)  # or else there is a dump
     others = sum(size for name, size in wanted.sizes.items() if name not in (wanted.database, "postgres", "template1"))
     own = wanted.sizes.get(wanted.database, 0)
-    expected = max(wanted.plan.choice.backup.size - others, own) + 2 * own
-    with scratch_cluster.restored(wanted.plan, steps, only=wanted.database, size=expected) as (cluster, until):
+    expected = max(plan.choice.backup.size - others, own) + 2 * own
+    with scratch_cluster.restored(plan, steps, only=wanted.database, size=expected) as (cluster, until):
         there = side_database.names(cluster)
         if wanted.database not in there:
             known = ", ".join(sorted(set(there) - {"template0", "template1"}))
