@@ -12,6 +12,8 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 from ansible_collections.ringstand.flask.plugins.plugin_utils import key_escrow
 
 _MODULE = "ringstand.flask.backup_repository"
+# Ansible writes the arguments of a module to the host's log, and finds no text of several lines in a dictionary there.
+_SECRETS = ("private_key", "access_key", "secret_key")
 
 
 class ActionModule(ActionBase):
@@ -26,6 +28,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         given = str(arguments.pop("key", None) or "")
+        repository = dict(arguments.get("repository") or {})
+        arguments["secrets"] = {name: repository.pop(name) for name in _SECRETS if repository.get(name)}
+        arguments["repository"] = repository
         path = os.path.expanduser(str(arguments.pop("escrow_path", None) or ""))
         try:
             if given:

@@ -127,7 +127,7 @@ class _Job:
         compared = backup_checksums.compare_listing(self._listing(), cluster, information)
         compared.problems.extend(backup_checksums.gaps(compared.files, information))
         judged: list[Problem] = []
-        if everything or self._details.get("kind") == "full":
+        if everything or self._details.get("kind") == "full" or not self._details.get("verified"):
             judged += pgbackrest.verify(stanza) or []
             self._details["verified"] = utc(time.time())
         return compared, judged

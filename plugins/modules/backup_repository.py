@@ -119,6 +119,10 @@ options:
         description: Whether the dumps of single databases go there as well.
         type: bool
         default: true
+  secrets:
+    description: What is secret of O(repository); it is taken from there, because modules log their arguments.
+    type: dict
+    default: {}
   host:
     description: Name of this host, of which the directory below O(repository.path) is called.
     type: str
@@ -222,6 +226,7 @@ def main() -> None:
             "settings": {"type": "dict", "default": {}},
             "restart": {"type": "bool", "default": False},
             "repository": {"type": "dict", "default": {}, "options": REPOSITORY},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "host": {"type": "str", "default": ""},
             "retention_files_days": {"type": "int", "default": 30},
             "recover": {"type": "bool", "default": False},
@@ -232,7 +237,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    repository = given["repository"] if (given["repository"] or {}).get("type") else {}
+    repository = {**given["repository"], **given["secrets"]} if (given["repository"] or {}).get("type") else {}
     offsite = describe(repository, given["host"], given["retention_full_count"], given["retention_files_days"]) or {}
     wanted = Wanted(
         given["directory"].rstrip("/"), given["cluster"], given["version"], given["retention_full_count"],

@@ -13,7 +13,7 @@ from remote import Remote
 from steps import NAME, Place
 
 REPOSITORY = "/var/backups/ringstand/pgbackrest"
-ROOM_MB = 48
+ROOM_MB = 32
 PSQL = "runuser -u postgres -- psql -XAtqw -h /run/postgresql"
 SMALL = f"""set -e
 systemctl stop cron
@@ -23,8 +23,9 @@ size=$(($(du -sm {REPOSITORY} | cut -f1) + {ROOM_MB}))m
 mount -t tmpfs -o size=$size,mode=0750,uid=$(id -u postgres),gid=$(id -g postgres) none /small
 cp -a {REPOSITORY}/. /small/
 mount --bind /small {REPOSITORY}
+dd if=/dev/zero of=/small/ballast bs=1M count={ROOM_MB} status=none || true
 """
-LARGE = "mount -o remount,size=4g /small"
+LARGE = "rm /small/ballast; mount -o remount,size=4g /small"
 WRITE = """set -e
 runuser -u postgres -- createdb -h /run/postgresql bench 2>/dev/null || true
 B=$(ls -d /usr/lib/postgresql/*/bin)

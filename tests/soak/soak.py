@@ -214,7 +214,7 @@ TOPICS = {
               "full backup by pgBackRest as the role configures it, and its restore, in MB of the cluster a second. "
               "Passed: the backup is not slower than pg_basebackup, the restore not slower than 60 % of plain "
               "writing."),
-    "full": (full, 600, "The repository is moved to a disk with 48 MB to spare, and pgbench writes 200 transactions a "
+    "full": (full, 600, "The repository is moved to a disk that is then filled, and pgbench writes 200 transactions a "
              "second. The count is that of seconds until there is room again. Passed: every visit to the site, one a "
              "second, was answered, the trouble was reported meanwhile, and afterwards all WAL was archived, without a "
              "gap or with one that is reported."),
