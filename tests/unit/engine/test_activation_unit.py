@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import activation_unit, early_build
+from ansible_collections.ringstand.flask.plugins.module_utils import activation_unit, early_build, transient_unit
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from settings_below import Settings  # type: ignore[import-not-found]
 
@@ -28,7 +28,8 @@ def unit_is(monkeypatch: pytest.MonkeyPatch, *states: str, description: str = "a
         state = remaining.pop(0) if len(remaining) > 1 else remaining[0]
         return {"ActiveState": state, "Description": description}
 
-    monkeypatch.setattr(activation_unit, "unit_properties", shown)
+    for user in (activation_unit, transient_unit):
+        monkeypatch.setattr(user, "unit_properties", shown)
     monkeypatch.setattr(activation_unit, "_POLL_SECONDS", 0)
 
 
