@@ -133,7 +133,7 @@ def test_the_state_before_a_release_in_place_and_beside(remote: Remote) -> None:
     assert unknown.code == 1 and f"There are: shop/r2 ({point})" in unknown.output
     listed = remote.json("ringstand --json restore --list")
     assert listed["points"] == [{"app": "shop", "release": "r2", "time": point, "name": "release-r2"}]
-    assert {dump["database"] for dump in listed["dumps"]} == {"shop"} and listed["files"]
+    assert "shop" in {dump["database"] for dump in listed["dumps"]} and listed["files"]
     assert listed["times"]["from"] < point
 
     foreseen = remote.must("ringstand restore --database shop --before-release r2 --check")
