@@ -64,6 +64,17 @@ def node_exporter(host):
     host.check_output("mkdir -p /var/lib/prometheus/node-exporter")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def here_only(host, first_backup):
+    """Without the second place, which has tests of its own and takes its time in every backup."""
+    settings = host.file(SETTINGS).content_string
+    host.check_output("printf %%s %s > %s", json.dumps({**json.loads(settings), "offsite": None}), SETTINGS)
+    host.check_output("systemctl stop ringstand-offsite")
+    yield
+    host.check_output("printf %%s %s > %s", settings, SETTINGS)
+    host.check_output("systemctl start ringstand-offsite")
+
+
 @pytest.fixture(scope="module")
 def once(host):
     """What a restart of the host changes nothing of."""
