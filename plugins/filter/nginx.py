@@ -17,6 +17,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
         return {
+            "nginx_certificates": domain_errors(nginx_items.nginx_certificates),
             "nginx_complete": domain_errors(nginx_items.nginx_complete),
             "nginx_names": domain_errors(nginx_items.nginx_names),
         }

@@ -120,6 +120,12 @@ def conflicts(servers: Iterable[dict[str, Any]], domains: Iterable[str]) -> list
     return found
 
 
+def describe_for(domains: Iterable[str]) -> dict[str, Any]:
+    """What :func:`describe` finds, with the ``conflicts`` over ``domains``."""
+    found = describe()
+    return {**found, "conflicts": conflicts(found["servers"], domains)}
+
+
 def describe_build() -> dict[str, Any]:
     """Versions of nginx and of the OpenSSL that it runs with (None where there is none), and the built-in modules."""
     text = commands.run(["nginx", "-V"]).stderr

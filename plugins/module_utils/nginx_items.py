@@ -38,6 +38,19 @@ def nginx_names(sites: Any) -> list[str]:
     return [name for site in plain(sites) for name in all_names(site)]
 
 
+def nginx_certificates(sites: Any, directory: str) -> list[Item]:
+    """The certificate that each site is served with, in its own folder or below ``directory``."""
+    return [
+        {
+            "name": site["name"],
+            "domains": all_names(site),
+            "dir": site.get("certificate_dir") or f"{directory}/{site['name']}",
+            **({"own": site["certificate"]} if site.get("certificate") else {}),
+        }
+        for site in plain(sites)
+    ]
+
+
 def nginx_complete(
     sites: Any,
     salts: Any = None,

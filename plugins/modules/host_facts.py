@@ -24,6 +24,24 @@ options:
     description: Names of Flask apps whose states are read in the same call.
     type: list
     elements: str
+  certificates:
+    description: Certificates that nginx is to serve with, whose presence is looked at in the same call.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the site.
+        type: str
+        required: true
+      domains:
+        description: Names in the certificate.
+        type: list
+        elements: str
+        required: true
+      dir:
+        description: Folder with C(fullchain.pem) and C(privkey.pem).
+        type: path
+        required: true
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -132,6 +150,11 @@ ansible_facts:
           description: What M(ringstand.flask.app_info) returns, when O(apps) is given.
           type: dict
           sample: {apps: {}, others: [], kept: [], uv_version: 0.11.33}
+        nginx:
+          description: What M(ringstand.flask.self_signed_certificates) returns as C(nginx). Only when nginx is
+            installed and has usable certificates for all of O(certificates).
+          type: dict
+          sample: {version: 1.26.3, servers: [], sites: []}
         locales:
           description: Locales that programs can use.
           type: list
@@ -174,10 +197,22 @@ ansible_facts:
 """
 
 import subprocess
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.ringstand.flask.plugins.module_utils import app_info, host
+from ansible_collections.ringstand.flask.plugins.module_utils import app_info, certificates, host, nginx
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+
+
+def ready_nginx(wanted: list[certificates.Wanted]) -> dict[str, Any] | None:
+    """What nginx is; None when it is not there, or something has to be done about a certificate first."""
+    try:
+        if any(certificates.ensure(item, days=1, check=True).created for item in wanted):
+            return None
+    except RingstandError:
+        return None  # said by the module that makes them
+    found = nginx.describe_for(domain for item in wanted for domain in item.domains)
+    return found if found["version"] else None
 
 
 def main() -> None:
@@ -186,6 +221,7 @@ def main() -> None:
         argument_spec={
             "packages": {"type": "list", "elements": "str", "default": []},
             "apps": {"type": "list", "elements": "str"},
+            "certificates": {"type": "list", "elements": "dict", "options": certificates.OPTIONS},
         },
         supports_check_mode=True,
     )
@@ -198,6 +234,10 @@ def main() -> None:
             facts["app_info"] = app_info.read(module.params["apps"])
         except (RingstandError, OSError, subprocess.SubprocessError) as error:
             module.fail_json(msg=f"Failed to read the state of the apps: {error}")
+    if module.params["certificates"] is not None:
+        wanted = [certificates.Wanted(one["name"], one["domains"], one["dir"]) for one in module.params["certificates"]]
+        if (found := ready_nginx(wanted)) is not None:
+            facts["nginx"] = found
     module.exit_json(changed=False, ansible_facts={"ringstand": facts}, missing_packages=missing)
 
 

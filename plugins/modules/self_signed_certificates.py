@@ -224,11 +224,9 @@ def main() -> None:
             for path, item in ((item.directory, item) for item in created)
         ]
     if module.params["nginx_facts"]:
-        facts = nginx.describe()
+        result["nginx"] = facts = nginx.describe_for(domain for item in wanted for domain in item.domains)
         if module.check_mode and facts["version"] is None:
             module.warn("nginx is not installed, so its version cannot be foreseen: taken as the newest")
-        domains = [domain for item in wanted for domain in item.domains]
-        result["nginx"] = {**facts, "conflicts": nginx.conflicts(facts["servers"], domains)}
     module.exit_json(**result)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.nginx import Directive, parse
+from ansible_collections.ringstand.flask.plugins.module_utils.nginx_items import nginx_certificates
 from role_templates import Role
 
 SITE = {
@@ -46,8 +47,7 @@ def render(
         **{"directives": list(directives), "servers": [], "sites": []},
     }
     role = Role("nginx", nginx_sites=list(sites), __nginx_host={"nginx": facts}, **variables)
-    sites_expression = "lookup('ansible.builtin.template', 'site_files.json.j2') | from_json"
-    return {entry["path"]: entry for entry in role.value(f"__nginx_files + ({sites_expression})")}
+    return {entry["path"]: entry for entry in role.value("__nginx_files")}
 
 
 def config(files: dict[str, dict], path: str) -> list[Directive]:
@@ -340,12 +340,13 @@ def test_logs_are_made_before_nginx_makes_them_readable_by_all() -> None:
 
 def test_a_certificate_is_asked_for_each_site() -> None:
     elsewhere = {**SITE, "name": "blog", "domains": ["blog.example.com"], "certificate_dir": "/etc/x"}
-    role = Role("nginx", nginx_sites=[SITE, elsewhere])
-    assert json.loads(role.template("certificates.json.j2")) == [
+    assert nginx_certificates([SITE, elsewhere], "/etc/ringstand/certificates") == [
         {"name": "shop", "domains": SITE["domains"], "dir": "/etc/ringstand/certificates/shop"},
         {"name": "blog", "domains": ["blog.example.com"], "dir": "/etc/x"},
     ]
-    assert json.loads(Role("nginx", nginx_sites=[]).template("certificates.json.j2")) == []
+    assert nginx_certificates([], "/etc/ringstand/certificates") == []
+    (own,) = nginx_certificates([{**SITE, "certificate": {"chain": "PEM"}}], "/etc/ringstand/certificates")
+    assert own["own"] == {"chain": "PEM"}
     _plain, secure = blocks(config(render(elsewhere), "/etc/nginx/ringstand/sites/blog.conf"), "server")
     assert named(secure, "ssl_certificate") == [["/etc/x/fullchain.pem"]]
 
@@ -493,7 +494,7 @@ def test_redirected_names_are_served_and_certified() -> None:
     assert named(location(second, "/"), "return") == [["307", "https://shop.example.com/moved"]]
     plain, _secure = shop(redirects=FULL["redirects"])
     assert {"old.example.com", "www.shop.example.org"} <= set(named(plain, "server_name")[0])
-    (certificate,) = json.loads(Role("nginx", nginx_sites=[FULL]).template("certificates.json.j2"))
+    (certificate,) = nginx_certificates([FULL], "/etc/ringstand/certificates")
     assert certificate["domains"] == named(plain, "server_name")[0]
 
 
