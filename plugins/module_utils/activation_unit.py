@@ -27,7 +27,8 @@ from .releases import write_durably
 from .systemd import unit_properties
 
 _POLL_SECONDS = 0.1
-_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500")
+# A deploy just after a boot waits until the apps are as they were before it.
+_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service")
 _REQUEST, _ARCHIVE = "request", "incoming"
 _BUILD = "early build of"  # in the description of its unit
 

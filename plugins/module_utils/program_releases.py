@@ -250,6 +250,8 @@ def _boot(options: argparse.Namespace) -> int:
     for name in app_names():
         try:
             settings = load_settings(name)
+            if holder(settings.layout):
+                continue  # not a boot: units and links are the activation's to change, and it waits for what is a boot
             in_place.recover(settings.layout, restart=False)
             switch.repair(settings.layout)
             slot, release = switch.live_slot(settings.layout), switch.live_release(settings.layout)
@@ -258,9 +260,8 @@ def _boot(options: argparse.Namespace) -> int:
                 trouble = process_moves.start_at_boot(settings, release)
                 if trouble:
                     complain(f"ringstand: a process of {name} was not started: {trouble}")
-            if not holder(settings.layout):
-                with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
-                    record_ended(settings.layout)
+            with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
+                record_ended(settings.layout)
         except RingstandError as error:  # one broken app never keeps another from starting
             complain(f"ringstand: {error.message}")
             failed += 1

@@ -115,6 +115,16 @@ def test_a_second_deploy_is_refused_and_told_who_is_at_work(crucible):
     crucible.wait_for(lambda: no_activation(crucible))
 
 
+def test_what_restores_the_apps_after_a_boot_leaves_a_deploy_alone(crucible):
+    boots = "while ! test -e /root/stop; do ringstand boot || exit 1; done"
+    with crucible.load() as load:
+        crucible.host.check_output(f"systemd-run --quiet --unit=boots sh -c '{boots}'")
+        result = crucible.deploy()
+    assert result["result"] == "ok", result
+    assert load["failures"] == {}
+    assert crucible.host.run("systemctl is-failed boots.service").stdout.strip() == "inactive"
+
+
 @pytest.fixture
 def in_place(crucible):
     """The app on a machine without memory for a second slot."""
