@@ -26,7 +26,6 @@ from .ledger import ended_from_outside, read_lines
 from .releases import write_durably
 from .systemd import unit_properties
 
-_POLL_SECONDS = 0.1
 # A deploy just after a boot waits until the apps are as they were before it.
 _PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service")
 _REQUEST, _ARCHIVE = "request", "incoming"
@@ -88,7 +87,7 @@ def _wait_for_build(layout: Layout, say: Callable[[str], None]) -> None:
         if not told:
             say("waiting for the early build")
             told = True
-        time.sleep(_POLL_SECONDS)
+        time.sleep(transient_unit.POLL_SECONDS)
 
 
 def run_activation(settings: AppSettings, request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -179,19 +178,7 @@ def _start(layout: Layout, request_path: str, description: str, wait: bool = Tru
 def _follow(
     layout: Layout, token: str, say: Callable[[str], None], has_ended: Callable[[], bool]
 ) -> list[dict[str, Any]]:
-    """Report the steps of the activation that carries ``token`` until it ends; returns its progress lines."""
-    told = 0
-    while True:
-        ended = has_ended()
-        lines = read_lines(layout.progress)
-        ours = lines if lines and lines[0].get("token") == token else []
-        for line in ours[told:]:
-            if line.get("event") in ("phase", "notice"):
-                say(str(line.get("phase") or line.get("text")))
-        told = len(ours)
-        if ended:
-            return ours
-        time.sleep(_POLL_SECONDS)
+    return transient_unit.follow(layout.progress, token, ("phase", "notice"), say, has_ended)
 
 
 def _remove(paths: list[str]) -> None:

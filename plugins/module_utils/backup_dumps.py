@@ -11,16 +11,16 @@ from __future__ import annotations
 import calendar
 import contextlib
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .backup_problems import Problem
 from .backup_settings import ALL, BackupSettings
 from .errors import RingstandError
-from .postgresql_cluster import SOCKET_DIR, Cluster
+from .postgresql_cluster import Cluster, conninfo
+from .postgresql_programs import run
 from .restic import file_sha256
 from .switch import sync_dir
 
@@ -60,18 +60,15 @@ def dump(settings: BackupSettings, cluster: Cluster, database: str, now: float) 
 
     Raises :class:`RingstandError`; nothing incomplete is left behind.
     """
-    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
-    command = [program(cluster, "pg_dump"), "-Fc", "-w", f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}"]
-    where = ["-h", SOCKET_DIR, "-p", str(cluster.port), "-d", f"dbname='{quoted}'"]
-    reader = [program(cluster, "pg_restore"), "--file=/dev/null"]
+    options = ("-Fc", "-w", f"--lock-wait-timeout={LOCK_WAIT_SECONDS * 1000}", "-d", conninfo(database))
 
     def fill(stream: Any) -> None:
-        run_program(cluster, [*command, *where], f"dump {database!r}", stdout=stream)
+        run(cluster, f"dump {database!r}", "pg_dump", *options, stdout=stream)
 
     def read_back(path: str) -> None:
         # Not only --list, which reads the beginning: a dump that was cut short must not count.
         with open(path, "rb") as stream:
-            run_program(cluster, reader, f"read back the dump of {database!r}", stdin=stream)
+            run(cluster, f"read back the dump of {database!r}", "pg_restore", "--file=/dev/null", stdin=stream)
 
     return write(settings, database, now, fill, read_back)
 
@@ -86,10 +83,8 @@ def write(
 
 def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:
     """Write the cluster's roles with their password hashes; returns the path. As :func:`dump`."""
-    command = [program(cluster, "pg_dumpall"), "--globals-only", "-w", "-h", SOCKET_DIR, "-p", str(cluster.port)]
-
     def fill(stream: Any) -> None:
-        run_program(cluster, command, "dump the roles", stdout=stream)
+        run(cluster, "dump the roles", "pg_dumpall", "--globals-only", "-w", stdout=stream)
 
     def read_back(path: str) -> None:
         with open(path, "rb") as stream:
@@ -98,28 +93,6 @@ def dump_globals(settings: BackupSettings, cluster: Cluster, now: float) -> str:
                 raise RingstandError("Failed to dump the roles: the dump lacks its last line")
 
     return _write(settings.globals_dir, "sql", now, fill, read_back)
-
-
-def program(cluster: Cluster, name: str) -> str:
-    """A program of the cluster's own version."""
-    return f"/usr/lib/postgresql/{cluster.version}/bin/{name}"
-
-
-def run_program(cluster: Cluster, command: Sequence[str], what: str, stdin: Any = None, stdout: Any = None) -> str:
-    """Run a program as the cluster's owner; returns its output when ``stdout`` is ``subprocess.PIPE``.
-
-    ``what`` completes "Failed to …". Raises :class:`RingstandError` when it fails.
-    """
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
-    done = subprocess.run(
-        command, user=cluster.owner, group=cluster.owner, extra_groups=[],
-        stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE,
-        encoding="utf-8", errors="replace", env=environment, cwd="/", check=False,
-    )
-    if done.returncode != 0:
-        reason = " / ".join(line.strip() for line in done.stderr.splitlines()[:3]) or "it gave no reason"
-        raise RingstandError(f"Failed to {what}: {reason}", rc=done.returncode, stderr=done.stderr)
-    return done.stdout or ""
 
 
 def _write(

@@ -10,7 +10,6 @@ elsewhere is read through a network, which may cost money.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +104,7 @@ class _Job:
             compared, judged = self._verify_cluster(known, everything)
             problems += compared.problems
             found.update(compared.trusted({name: value for name, value in known.items() if name not in found}, judged))
-        snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
+        snapshots = self._snapshots()
         for name in sorted(found.keys() - snapshots.keys()):
             if name.startswith("snapshot/"):
                 problems.append(Problem("offsite", name, f"this snapshot of {found[name]!r} is missing", True))
@@ -136,13 +135,14 @@ class _Job:
         stanza = self._settings.stanza
         found: dict[str, str] = {}
         for part in ("archive", "backup"):
-            result = pgbackrest.call(stanza, "repo-ls", "--recurse", "--output=json", f"{part}/{stanza.name}")
-            if result.rc != 0:
-                raise RingstandError(f"Failed to list {stanza.repository}: {pgbackrest.reason(result)}")
-            for name, item in json.loads(result.stdout).items():
-                if item["type"] == "file" and not name.endswith(".pgbackrest.tmp"):
+            for name, item in pgbackrest.listing(stanza, f"{part}/{stanza.name}").items():
+                if not name.endswith(".pgbackrest.tmp"):
                     found[f"{part}/{stanza.name}/{name}"] = str(item["size"])
         return found
+
+    def _snapshots(self) -> dict[str, str]:
+        """restic's, as the record of what there is has them."""
+        return {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
 
     def prune(self) -> None:
         if drill_unit.holder():
@@ -155,6 +155,5 @@ class _Job:
         kept = [proof["id"] for proof in proven.files.values()]
         restic.forget(self._settings.repository, self._offsite.files_days, kept)
         known = backup_checksums.load(RECORD_PATH, self._offsite.where)
-        snapshots = {f"snapshot/{item.id}": item.name for item in restic.snapshots(self._settings.repository)}
         others = {name: value for name, value in known.items() if not name.startswith("snapshot/")}
-        backup_checksums.save(RECORD_PATH, self._offsite.where, {**others, **snapshots})
+        backup_checksums.save(RECORD_PATH, self._offsite.where, {**others, **self._snapshots()})

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import pgbackrest, restore_repository
+from . import pgbackrest
 from .backup_offsite import CONFIG_PATH, SPOOL_DIR
 from .backup_problems import Problem
 from .backup_settings import SETTINGS_PATH, STATE_DIR, BackupSettings
@@ -100,7 +100,7 @@ class Shipper:
 
     def __init__(self, settings: BackupSettings) -> None:
         self._here, self._there = settings.stanza, settings.at_offsite().stanza
-        self._local = Local(os.path.join(settings.directory, "pgbackrest", "archive", settings.cluster))
+        self._local = Local(os.path.join(self._here.repository, "archive", settings.cluster))
         self._known: set[str] | None = None
         self._listed = 0.0
 
@@ -128,12 +128,8 @@ class Shipper:
         information = pgbackrest.information(self._there)
         if not information.exists:
             raise RingstandError(f"Failed to ship WAL to {self._there.repository}: it is not set up yet")
-        archive = f"archive/{self._there.name}"
-        result = pgbackrest.call(self._there, "repo-ls", "--recurse", "--output=json", archive)
-        if result.rc != 0:
-            raise RingstandError(f"Failed to list {self._there.repository}: {result.stderr.strip()}")
         found = set()
-        for path in restore_repository.parse_listing(result.stdout):
+        for path in pgbackrest.listing(self._there, f"archive/{self._there.name}"):
             name = path.rsplit("/", 1)[-1]
             match = _SEGMENT.fullmatch(name)
             if match or _HISTORY.fullmatch(name):

@@ -18,6 +18,7 @@ from .firewall_state import read_firewall
 from .kernel_settings import read as read_kernel_settings
 from .layout import Layout, app_names
 from .ssh_ports import ssh_client_address, ssh_ports
+from .storage import read_text
 
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
 _LOCALE = re.compile(r"\.utf-?8", re.IGNORECASE)
@@ -44,7 +45,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "os_codename": release.get("VERSION_CODENAME", ""),
         "architecture": next(iter(installed.get("dpkg", {})), os.uname().machine),
         "systemd_version": _systemd_version(installed),
-        "container": _read("/run/systemd/container").strip(),
+        "container": read_text("/run/systemd/container").strip(),
         "memory_mb": memory_mb(),
         "cpu_count": cpu_count(),
         "free_mb": {path: free_mb(path) for path in _FREE_SPACE_PATHS},
@@ -70,7 +71,9 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
 def read_os_release(text: str | None = None) -> dict[str, str]:
     """os-release(5) as a dictionary."""
     found = {}
-    for line in (_read("/etc/os-release") or _read("/usr/lib/os-release") if text is None else text).splitlines():
+    if text is None:
+        text = read_text("/etc/os-release") or read_text("/usr/lib/os-release")
+    for line in text.splitlines():
         name, separator, value = line.strip().partition("=")
         if separator and not name.startswith("#"):
             try:
@@ -125,9 +128,9 @@ def _systemd_version(installed: Mapping[str, Mapping[str, str]]) -> int | None:
 
 def memory_mb() -> int:
     """Memory in MiB that this host may use: what it has, or the limit of its container."""
-    match = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    match = re.search(r"^MemTotal:\s+(\d+) kB", read_text("/proc/meminfo"), re.MULTILINE)
     sizes = [int(match.group(1)) * 1024] if match else []
-    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    limit = read_text("/sys/fs/cgroup/memory.max").strip()
     sizes += [int(limit)] if limit.isdigit() else []
     return min(sizes, default=0) // _MEBIBYTE
 
@@ -135,7 +138,7 @@ def memory_mb() -> int:
 def cpu_count() -> int:
     """Processors that this host may use: those it sees, or the quota of its container, rounded up."""
     count = len(os.sched_getaffinity(0))
-    quota, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")[::2]
+    quota, period = read_text("/sys/fs/cgroup/cpu.max").strip().partition(" ")[::2]
     if quota.isdigit() and period.isdigit() and int(period):
         count = min(count, -(-int(quota) // int(period)))
     return max(count, 1)
@@ -167,14 +170,6 @@ def timezone() -> str:
 def locales() -> list[str]:
     """The locales that programs can use, with UTF-8 spelt as in LANG."""
     return sorted({_LOCALE.sub(".UTF-8", name) for name in commands.run(["locale", "-a"]).stdout.split()})
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
 
 
 def _list(path: str) -> list[str]:

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import RingstandError
+
+if TYPE_CHECKING:  # the program on the host has no Ansible
+    from ansible.module_utils.basic import AnsibleModule
 
 PROGRAM = "/usr/local/bin/ringstand"
 # Raised when an argument of the program or a key of its output changes its meaning.
@@ -43,6 +46,17 @@ def call(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
     if answer.get("result") == "failed":
         raise RingstandError(answer["reason"], **{"rc": rc, "stderr": stderr, **answer.get("details", {})})
     return answer
+
+
+def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None) -> NoReturn:
+    """End a module with what :func:`call` answers: its problems are warnings, its failure is the module's."""
+    try:
+        answer = call(*arguments, stdin=stdin)
+    except RingstandError as error:
+        module.fail_json(msg=error.message, **error.details)
+    for problem in answer.get("problems") or []:
+        module.warn(problem)
+    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
 
 
 def check_protocol(wanted: int | None) -> None:

@@ -18,9 +18,9 @@ from typing import IO, Any, cast
 
 from .errors import RingstandError
 from .layout import AppSettings
-from .postgresql_cluster import Cluster, Host
+from .postgresql_cluster import Cluster, Host, identifier
+from .postgresql_state import literals
 from .program_database import shell_command
-from .side_database import identifier
 from .systemd import redact
 
 _CLUSTER = "main"
@@ -74,7 +74,7 @@ def filled(settings: AppSettings, tables: Iterable[Sequence[str]]) -> list[str]:
     asked = [(schema, name) for schema, name in tables if name != VERSION_TABLE]
     if not asked:
         return []
-    parts = [f"SELECT {literal(f'{schema}.{name}')} AS name WHERE EXISTS (SELECT FROM {place(schema, name)})"  # noqa: S608
+    parts = [f"SELECT {literals([f'{schema}.{name}'])} AS name WHERE EXISTS (SELECT FROM {place(schema, name)})"  # noqa: S608
              for schema, name in asked]
     rows = query(settings, f"SELECT coalesce(json_agg(name), '[]') FROM ({' UNION ALL '.join(parts)}) found")  # noqa: S608
     return sorted(str(row) for row in rows)
@@ -91,7 +91,7 @@ def count(settings: AppSettings, tables: Iterable[Sequence[str]], asked: Iterabl
 
 def counting(places: Mapping[str, str]) -> str:
     """A query for the rows of tables, by their names; the values are tables as SQL has them."""
-    parts = [f"SELECT {literal(name)} AS name, (SELECT count(*) FROM {where}) AS rows"  # noqa: S608
+    parts = [f"SELECT {literals([name])} AS name, (SELECT count(*) FROM {where}) AS rows"  # noqa: S608
              for name, where in places.items()]
     return f"SELECT json_object_agg(name, rows) FROM ({' UNION ALL '.join(parts)}) counted"  # noqa: S608
 
@@ -172,11 +172,6 @@ def load(settings: AppSettings, lines: contextlib.AbstractContextManager[Iterato
             f"Failed to load the dump into {settings.name}: {_reason(said)}. The database is as it was before",
             rc=psql.returncode, output=redact(said)[-2000:],
         )
-
-
-def literal(text: str) -> str:
-    """A text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def place(schema: str, name: str) -> str:

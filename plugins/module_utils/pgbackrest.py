@@ -102,6 +102,22 @@ def reason(result: Result) -> str:
     return " ".join(re.sub(r"^\S+ \S+ P\d+ +", "", line).strip() for line in said) or "it gave no reason"
 
 
+def listing(stanza: Stanza, folder: str) -> dict[str, dict[str, Any]]:
+    """The files below ``folder`` of the repository, by their paths there: ``size`` in bytes, ``time`` since the epoch.
+
+    Raises :class:`RingstandError`.
+    """
+    result = call(stanza, "repo-ls", "--recurse", "--output=json", folder)
+    if result.rc != 0:
+        raise RingstandError(f"Failed to list {stanza.repository}: {reason(result)}")
+    return parse_listing(result.stdout)
+
+
+def parse_listing(text: str) -> dict[str, dict[str, Any]]:
+    """The files in the output of ``repo-ls --output=json``."""
+    return {name: item for name, item in json.loads(text).items() if item["type"] == "file"}
+
+
 def _must(stanza: Stanza, verb: str, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
     result = call(stanza, *arguments, timeout_seconds=timeout_seconds)
     if result.rc != 0:

@@ -18,6 +18,7 @@ from .errors import RingstandError
 DROP_IN = "conf.d/50-ringstand.conf"
 SOCKET_DIR = "/run/postgresql"
 TIMEOUT_SECONDS = 30
+_DATABASES_SQL = "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,11 @@ class Cluster:
 
         The SQL goes through standard input: it is in no process list. Raises :class:`RingstandError`.
         """
-        quoted = database.replace("\\", "\\\\").replace("'", "\\'")
         command = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", self.socket_dir, "-p", str(self.port)]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10"}
         try:
             done = subprocess.run(
-                [*command, "-d", f"dbname='{quoted}'"],
+                [*command, "-d", conninfo(database)],
                 input=sql,
                 capture_output=True,
                 encoding="utf-8",
@@ -75,6 +75,21 @@ class Cluster:
                 stderr=done.stderr,
             )
         return json.loads(done.stdout)
+
+    def databases(self) -> list[str]:
+        """The names of all databases that can be connected to."""
+        return [str(name) for name in self.query(_DATABASES_SQL)]
+
+
+def identifier(name: str) -> str:
+    """A name as SQL has it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def conninfo(database: str) -> str:
+    """A database's name as programs take it, which would read one with "=" in it as a connection string."""
+    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{quoted}'"
 
 
 def starts_at_boot(config_dir: str) -> bool:
@@ -154,7 +169,7 @@ class Host:
             old = max(others, key=float)
             raise RingstandError(
                 f"Failed to choose PostgreSQL {version}: the data is in the cluster {old}/{name}, and {version}/{name} "
-                f"would be empty. Set postgresql_version to {old}, or upgrade first: pg_upgradecluster {old} {name}"
+                f"would be empty. Set postgresql_version to {old}, or upgrade first: playbooks/upgrade.yml"
             )
         orphans = {key: path for key, path in (self.data_dirs or {}).items() if key not in versions}
         if orphans and version not in versions:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import glob
 import os
 import pwd
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,8 @@ from .backup_settings import BackupSettings
 from .doctor_postgresql import CLUSTER
 from .errors import RingstandError
 from .layout import Layout, user_comment
-from .postgresql_cluster import SOCKET_DIR, Cluster, Host
+from .postgresql_cluster import Cluster, Host, identifier
+from .postgresql_programs import execute
 
 # Beside the backups' directory and not in it: no retention ever removes a last dump.
 DUMPS_DIR = "/var/backups/ringstand-purged"
@@ -104,10 +104,10 @@ def purge(app: str, dump: bool, now: float, tell: Tell) -> dict[str, Any]:
     if cluster:
         for database in wanted["databases"]:
             tell(f"dropping the database {database} …")
-            execute(cluster, f'DROP DATABASE IF EXISTS {identifier(database)} WITH (FORCE)')
+            _drop(cluster, f"DATABASE IF EXISTS {identifier(database)} WITH (FORCE)")
         if wanted["role"]:
             tell(f"dropping the role {app} …")
-            execute(cluster, f"DROP ROLE IF EXISTS {identifier(app)}")
+            _drop(cluster, f"ROLE IF EXISTS {identifier(app)}")
     for path in directories(app):
         tell(f"removing {path} …")
         decommission.delete(path)
@@ -117,18 +117,8 @@ def purge(app: str, dump: bool, now: float, tell: Tell) -> dict[str, Any]:
     return {**wanted, "dumps": dumps}
 
 
-def identifier(name: str) -> str:
-    """A quoted name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def execute(cluster: Cluster, statement: str) -> None:
-    """Run one statement that answers nothing, as the cluster's owner."""
-    command = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", SOCKET_DIR, "-p", str(cluster.port), "-d", "postgres"]
-    done = subprocess.run(
-        command, input=statement, capture_output=True, encoding="utf-8", timeout=300, check=False, cwd="/",
-        user=cluster.owner, group=cluster.owner, extra_groups=[],
-    )
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["psql gave no reason"])[0]
-        raise RingstandError(f"Failed to run {statement!r} in {cluster}: {reason}. Mend that, then purge again.")
+def _drop(cluster: Cluster, what: str) -> None:
+    try:
+        execute(cluster, f"DROP {what}")
+    except RingstandError as error:
+        raise RingstandError(f"{error}. Mend that, then purge again.", **error.details) from error

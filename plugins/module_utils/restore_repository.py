@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -31,20 +30,16 @@ def read(stanza: Stanza, version: str) -> Repository:
             f"it has that of {' and '.join(found.archives) or 'none'}"
         )
     archive = max(ids, key=lambda name: int(name.split("-")[1]))
-    files = parse_listing(_call(stanza, "list", "repo-ls", "--recurse", "--output=json", _path(stanza, archive)))
+    listed = pgbackrest.listing(stanza, _path(stanza, archive))
+    files = {name: float(item["time"]) for name, item in listed.items()}
     timelines = [Timeline(1)]
     for name, archived in files.items():
         history = _HISTORY.fullmatch(name)
         if history:
-            text = _call(stanza, "read", "repo-get", f"{_path(stanza, archive)}/{name}")
+            text = _call(stanza, "repo-get", f"{_path(stanza, archive)}/{name}")
             timelines.append(Timeline(int(history[1], 16), archived, tuple(parse_history(text))))
     segments = {match[1]: archived for name, archived in files.items() for match in [_SEGMENT.fullmatch(name)] if match}
     return Repository(found.backups, timelines, segments)
-
-
-def parse_listing(text: str) -> dict[str, float]:
-    """The files in the output of ``repo-ls --output=json``, with the time of each in seconds since the epoch."""
-    return {name: float(item["time"]) for name, item in json.loads(text).items() if item["type"] == "file"}
 
 
 def fetch_problem(stanza: Stanza, segment: str) -> str:
@@ -66,11 +61,11 @@ def _path(stanza: Stanza, archive: str) -> str:
     return f"archive/{stanza.name}/{archive}"
 
 
-def _call(stanza: Stanza, verb: str, *arguments: str) -> str:
+def _call(stanza: Stanza, *arguments: str) -> str:
     result = pgbackrest.call(stanza, *arguments)
     if result.rc != 0:
         raise RingstandError(
-            f"Failed to {verb} {arguments[-1]} in {stanza.repository}: {result.stderr.strip()}",
+            f"Failed to read {arguments[-1]} in {stanza.repository}: {pgbackrest.reason(result)}",
             rc=result.rc, stderr=result.stderr,
         )
     return result.stdout

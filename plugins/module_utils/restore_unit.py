@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import time
 import uuid
 from typing import Any, Callable
 
@@ -25,7 +23,6 @@ from .restore_state import PROGRESS_PATH
 UNIT = "ringstand-restore.service"
 REQUEST_PATH = "/run/ringstand-restore-{token}.json"
 _PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "TimeoutStopSec=infinity")
-_POLL_SECONDS = 0.2
 
 
 def holder() -> str:
@@ -50,7 +47,7 @@ def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str
     write_durably(path, json.dumps({**request, "token": token}), 0o600)
     try:
         waiter = transient_unit.start(UNIT, "restore from the backup", ["restoration", path], _PROPERTIES)
-        seen = _follow(waiter, token, say)
+        seen = transient_unit.follow(PROGRESS_PATH, token, ("step",), say, lambda: waiter.poll() is not None)
     finally:
         if os.path.exists(path):
             os.unlink(path)
@@ -72,19 +69,3 @@ def run_restore(request: dict[str, Any], say: Callable[[str], None]) -> dict[str
         f"{way_back if request['kind'] in (CLUSTER, UNDO) else ''}",
         stderr=stderr,
     )
-
-
-def _follow(waiter: subprocess.Popen[str], token: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Report the steps of the restore that carries ``token`` until it ends; returns its lines."""
-    told = 0
-    while True:
-        ended = waiter.poll() is not None
-        lines = read_lines(PROGRESS_PATH)
-        ours = lines if lines and lines[0].get("token") == token else []
-        for line in ours[told:]:
-            if line.get("event") == "step":
-                say(str(line.get("text")))
-        told = len(ours)
-        if ended:
-            return ours
-        time.sleep(_POLL_SECONDS)

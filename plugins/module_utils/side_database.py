@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .backup_dumps import program, run_program
 from .errors import RingstandError
-from .postgresql_cluster import Cluster
+from .postgresql_cluster import Cluster, conninfo, identifier
+from .postgresql_programs import execute, run
 
 INCOMPLETE = "ringstand_restoring"
 NAME_BYTES = 63
@@ -98,14 +98,12 @@ def select(contents: str, tables: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def drop_incomplete(cluster: Cluster) -> None:
     """Remove what a run that was killed has left."""
-    _sql(cluster, f"DROP DATABASE IF EXISTS {INCOMPLETE}")
+    execute(cluster, f"DROP DATABASE IF EXISTS {INCOMPLETE}")
 
 
 def dump(cluster: Cluster, database: str, stream: Any) -> None:
     """Write a dump of a database to a file; raises :class:`RingstandError`."""
-    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
-    command = [*_client(cluster, "pg_dump"), "-Fc", "--compress=1", "-d", f"dbname='{quoted}'"]
-    run_program(cluster, command, f"dump {database!r}", stdout=stream)
+    run(cluster, f"dump {database!r}", "pg_dump", "-Fc", "-w", "--compress=1", "-d", conninfo(database), stdout=stream)
 
 
 def load(cluster: Cluster, dump: str, name: str, tables: Sequence[str] = ()) -> Loaded:
@@ -129,11 +127,10 @@ def load(cluster: Cluster, dump: str, name: str, tables: Sequence[str] = ()) -> 
             drop_incomplete(cluster)
             _make(cluster, script)
             _fill(cluster, dump, lines, ["--no-owner", "--no-acl"])
-        run_program(cluster, [*_client(cluster, "vacuumdb"), "--analyze-only", "--quiet", f"--dbname={INCOMPLETE}"],
-                    "analyze the restored database")
+        run(cluster, "analyze the restored database", "vacuumdb", "--analyze-only", "--quiet", "-w", INCOMPLETE)
         about = cluster.query(_ABOUT_SQL, INCOMPLETE)
         rows = {table: _count(cluster, table) for table in chosen}
-        _sql(cluster, f"ALTER DATABASE {INCOMPLETE} RENAME TO {identifier(name)}")
+        execute(cluster, f"ALTER DATABASE {INCOMPLETE} RENAME TO {identifier(name)}")
     except BaseException:
         with contextlib.suppress(RingstandError):  # the next run tries again
             drop_incomplete(cluster)
@@ -153,20 +150,15 @@ def create_statements(script: str, existing_roles: Sequence[str]) -> list[str]:
     return statements
 
 
-def identifier(name: str) -> str:
-    """A name as SQL has it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _make(cluster: Cluster, script: str) -> None:
     roles = [str(role) for role in cluster.query("SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles")]
     for statement in create_statements(script, roles):
-        _sql(cluster, statement)
+        execute(cluster, statement)
 
 
 def _fill(cluster: Cluster, dump: str, lines: Sequence[str] | None, options: Sequence[str]) -> None:
     # What publishes or subscribes would meddle with the live database.
-    command = [*_client(cluster, "pg_restore"), "--exit-on-error", "--no-publications", "--no-subscriptions", *options]
+    command = ["--exit-on-error", "--no-publications", "--no-subscriptions", "-w", f"--dbname={INCOMPLETE}", *options]
     with tempfile.TemporaryDirectory(prefix="ringstand-restore-") as directory:
         os.chmod(directory, 0o755)
         path = os.path.join(directory, "contents")
@@ -176,22 +168,12 @@ def _fill(cluster: Cluster, dump: str, lines: Sequence[str] | None, options: Seq
             os.chmod(path, 0o644)
             command.append(f"--use-list={path}")
         with open(dump, "rb") as stream:  # root's own, which the cluster's owner could not open
-            run_program(cluster, [*command, f"--dbname={INCOMPLETE}"], "load the dump", stdin=stream)
-
-
-def _client(cluster: Cluster, name: str) -> list[str]:
-    return [program(cluster, name), "-w", "-h", cluster.socket_dir, "-p", str(cluster.port)]
+            run(cluster, "load the dump", "pg_restore", *command, stdin=stream)
 
 
 def _output(cluster: Cluster, dump: str, *arguments: str) -> str:
     with open(dump, "rb") as stream:
-        command = [program(cluster, "pg_restore"), *arguments]
-        return run_program(cluster, command, f"read {dump}", stdin=stream, stdout=subprocess.PIPE)
-
-
-def _sql(cluster: Cluster, statement: str) -> None:
-    command = [*_client(cluster, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", statement]
-    run_program(cluster, command, statement.split(" WITH ")[0])
+        return run(cluster, f"read {dump}", "pg_restore", *arguments, stdin=stream, stdout=subprocess.PIPE)
 
 
 def _count(cluster: Cluster, table: str) -> int:

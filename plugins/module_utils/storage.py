@@ -32,16 +32,18 @@ def kind(device: int, root: str = "/") -> str:
     disk = os.path.realpath(node)
     if not os.path.exists(os.path.join(disk, "queue")):
         disk = os.path.dirname(disk)  # a partition is a directory in that of its disk
-    rotates = _read(os.path.join(disk, "queue/rotational")).strip() == "1"
+    rotates = read_text(os.path.join(disk, "queue/rotational")).strip() == "1"
     virtual = _VIRTUAL.fullmatch(os.path.basename(disk)) or _has_hypervisor(root)
     return HDD if rotates and not virtual else SSD
 
 
 def _has_hypervisor(root: str) -> bool:
-    return re.search(r"^flags\s*:.*\bhypervisor\b", _read(os.path.join(root, "proc/cpuinfo")), re.MULTILINE) is not None
+    processors = read_text(os.path.join(root, "proc/cpuinfo"))
+    return re.search(r"^flags\s*:.*\bhypervisor\b", processors, re.MULTILINE) is not None
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """What a file of the kernel says, or nothing."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()

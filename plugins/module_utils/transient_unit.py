@@ -8,11 +8,15 @@ A unit's fixed name is its lock, which systemd frees when the process ends, howe
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Container, Sequence
+from typing import Any
 
 from .host_program import PROGRAM
+from .ledger import read_lines
 from .systemd import journal_tail, unit_properties
 
+POLL_SECONDS = 0.1
 ACTIVE = ("active", "activating", "deactivating")
 
 
@@ -47,6 +51,27 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def follow(
+    progress: str, token: str, events: Container[str], say: Callable[[str], None], has_ended: Callable[[], bool]
+) -> list[dict[str, Any]]:
+    """Report what the run that carries ``token`` writes into ``progress`` until it ends; returns its lines.
+
+    Of its ``events`` the ``phase`` or the ``text`` is said.
+    """
+    told = 0
+    while True:
+        ended = has_ended()
+        lines = read_lines(progress)
+        ours = lines if lines and lines[0].get("token") == token else []
+        for line in ours[told:]:
+            if line.get("event") in events:
+                say(str(line.get("phase") or line.get("text")))
+        told = len(ours)
+        if ended:
+            return ours
+        time.sleep(POLL_SECONDS)
 
 
 def last_words(unit: str, began: float, stderr: str, rc: int) -> str:

@@ -14,7 +14,6 @@ from .postgresql_cluster import Cluster, Host
 from .restore_plan import check_space, host_name
 
 _EXTENSIONS_SQL = "SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension"
-_DATABASES_SQL = "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn"
 _STATE_SQL = """
 SELECT json_build_object('checksums', current_setting('data_checksums') = 'on',
   'prepared', (SELECT count(*) FROM pg_prepared_xacts))
@@ -117,7 +116,7 @@ def judge_versions(cluster: Cluster, version: str) -> None:
 
 def _check_extensions(cluster: Cluster, version: str) -> None:
     lacking: dict[str, str] = {}
-    for database in cluster.query(_DATABASES_SQL):
+    for database in cluster.databases():
         for name in missing(cluster.query(_EXTENSIONS_SQL, database), f"/usr/share/postgresql/{version}/extension"):
             lacking[name] = database
     if lacking:

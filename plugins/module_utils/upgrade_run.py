@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from . import maintenance_apps, pgbackrest, restore_replay
+from . import maintenance_apps, pgbackrest, postgresql_programs, restore_replay
 from .backup_settings import SETTINGS_PATH
 from .commands import Result, redact, run
 from .errors import RingstandError
 from .host_program import PROGRAM
 from .pgbackrest import CONFIG_PATH, Stanza
-from .postgresql_cluster import SOCKET_DIR, Cluster, Host
+from .postgresql_cluster import Cluster, Host, identifier
+from .postgresql_programs import execute
 from .releases import write_durably
 from .restore_run import server_log, stop
 from .systemd import systemctl
@@ -36,7 +37,6 @@ _UPDATES_SQL = """
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_available_extensions
 WHERE installed_version IS NOT NULL AND installed_version <> default_version
 """
-_DATABASES_SQL = "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn"
 
 
 def perform(plan: UpgradePlan, backup: bool, say: Say) -> dict[str, Any]:
@@ -197,25 +197,17 @@ def _put_back(plan: UpgradePlan, error: Exception, say: Say) -> RingstandError:
 def _after(cluster: Cluster, say: Say) -> list[str]:
     """What makes the new server as good as the old one; what fails of it is a problem and no reason to go back."""
     problems: list[str] = []
-    for database in cluster.query(_DATABASES_SQL):
+    for database in cluster.databases():
         for name in cluster.query(_UPDATES_SQL, database):
             with _noted(problems):
                 say(f"updating the extension {name} in {database}")
-                _psql(cluster, database, 'ALTER EXTENSION "{}" UPDATE'.format(name.replace('"', '""')))
+                execute(cluster, f"ALTER EXTENSION {identifier(name)} UPDATE", database)
     with _noted(problems):
-        _must(
-            "collect statistics", "runuser", "-u", cluster.owner, "--", "vacuumdb", "--all", "--analyze-in-stages",
-            "--quiet", f"--jobs={len(os.sched_getaffinity(0))}", f"--host={SOCKET_DIR}", f"--port={cluster.port}",
-        )  # fmt: skip
+        jobs = f"--jobs={len(os.sched_getaffinity(0))}"
+        postgresql_programs.run(
+            cluster, "collect statistics", "vacuumdb", "--all", "--analyze-in-stages", "--quiet", "-w", jobs
+        )
     return problems
-
-
-def _psql(cluster: Cluster, database: str, statement: str) -> None:
-    where = ["-h", SOCKET_DIR, "-p", str(cluster.port), "-d", database]
-    _must(
-        f"change the database {database!r}",
-        *("runuser", "-u", cluster.owner, "--", "psql", "-Xqw", "-v", "ON_ERROR_STOP=1", *where, "-c", statement),
-    )
 
 
 def _archive_as(before: str, cluster: Cluster, problems: list[str]) -> None:

@@ -104,8 +104,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 
 
 def main() -> None:
@@ -128,13 +127,7 @@ def main() -> None:
     arguments += [f"--uploads-into={wanted['uploads_into']}"] if wanted["uploads_into"] else []
     arguments += ["--url-file=-"] if wanted["url"] else []
     arguments += ["--check"] if module.check_mode else []
-    try:
-        answer = call("import", wanted["app"], *arguments, stdin=wanted["url"])
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
-    for problem in answer["problems"]:
-        module.warn(problem)
-    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
+    exit_with(module, "import", wanted["app"], *arguments, stdin=wanted["url"])
 
 
 if __name__ == "__main__":

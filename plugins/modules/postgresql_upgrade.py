@@ -86,8 +86,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 
 
 def main() -> None:
@@ -107,13 +106,7 @@ def main() -> None:
         module.exit_json(changed=True, upgraded="", would="start the cluster from before the last upgrade again")
     arguments = [f"--{name}={wanted[name]}" for name in ("to", "confirm", "cluster")]
     flags = {"--no-backup": not wanted["backup"], "--rollback": wanted["rollback"], "--check": module.check_mode}
-    try:
-        answer = call("upgrade", *arguments, *(flag for flag, on in flags.items() if on))
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
-    for problem in answer.get("problems") or []:
-        module.warn(problem)
-    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
+    exit_with(module, "upgrade", *arguments, *(flag for flag, on in flags.items() if on))
 
 
 if __name__ == "__main__":

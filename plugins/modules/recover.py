@@ -64,8 +64,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 
 
 def main() -> None:
@@ -75,13 +74,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     arguments = [f"--to={module.params['to']}", *(["--check"] if module.check_mode else [])]
-    try:
-        answer = call("recover", *arguments)
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
-    for problem in answer.get("problems") or []:
-        module.warn(problem)
-    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
+    exit_with(module, "recover", *arguments)
 
 
 if __name__ == "__main__":

@@ -183,8 +183,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 
 _VALUES = {"to": "to", "before_release": "before-release", "confirm": "confirm", "database": "database",
            "side_database": "as", "dump": "dump", "files": "files", "snapshot": "snapshot", "into": "into"}
@@ -223,13 +222,7 @@ def main() -> None:
         mutually_exclusive=[("to", "before_release", "dump"), ("database", "files")],
         supports_check_mode=True,
     )
-    try:
-        answer = call("restore", *arguments(module.params, module.check_mode))
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
-    for problem in answer.get("problems") or []:
-        module.warn(problem)
-    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
+    exit_with(module, "restore", *arguments(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

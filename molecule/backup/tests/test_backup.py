@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
+from backup_host import DIR, backups, sql, wait_until
 from once import once_per_host
 
 SETTINGS = "/etc/ringstand/backup/settings.json"
 STATUS = "/var/lib/ringstand/backup/status.json"
 CRON = "/etc/cron.d/ringstand-backup"
-DIR = "/var/backups/ringstand"
 METRICS = "/var/lib/prometheus/node-exporter/ringstand_backup.prom"
 # What cron gives to a command, and nothing else.
 CRON_ENVIRONMENT = "env -i SHELL=/bin/sh HOME=/root LOGNAME=root PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def sql(host, text, database="shop"):
-    return host.check_output("runuser -u postgres -- psql -XAtqd %s -c %s", database, text)
 
 
 def status(host):
     return json.loads(host.file(STATUS).content_string)
 
 
-def backups(host):
-    return json.loads(host.run("ringstand --json backups").stdout)
-
-
 def cron_line(host):
     lines = host.file(CRON).content_string.splitlines()
     return next(line for line in lines if "ringstand backup" in line and not line.startswith("#"))
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def first_backup(host):
-    """The one that the role starts in the background."""
-    wait_until(lambda: host.run("systemctl is-active ringstand-backup").rc != 0, 120, "end of the first backup")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
+from backup_host import DIR, backups, sql, wait_until
 from once import once_per_host
 
-DIR = "/var/backups/ringstand"
 OFFSITE = "/etc/ringstand/offsite"
-
-
-def sql(host, text):
-    return host.check_output("runuser -u postgres -- psql -XAtqd shop -c %s", text)
-
-
-def backups(host, *options):
-    return json.loads(host.run(f"ringstand --json backups {' '.join(options)}").stdout)
 
 
 def switch(host):
@@ -27,21 +18,8 @@ def switch(host):
     return segment
 
 
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
-
-
 def archived(host, segment):
     return host.run("find %s/pgbackrest/archive -name %s | grep -q .", DIR, f"{segment}-*").rc == 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def first_backup(host):
-    """The one that the role starts in the background."""
-    wait_until(lambda: host.run("systemctl is-active ringstand-backup").rc != 0, 120, "end of the first backup")
 
 
 @pytest.fixture

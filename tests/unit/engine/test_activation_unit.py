@@ -30,7 +30,7 @@ def unit_is(monkeypatch: pytest.MonkeyPatch, *states: str, description: str = "a
 
     for user in (activation_unit, transient_unit):
         monkeypatch.setattr(user, "unit_properties", shown)
-    monkeypatch.setattr(activation_unit, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(transient_unit, "POLL_SECONDS", 0)
 
 
 def write_progress(settings: Settings, *lines: dict[str, Any]) -> None:

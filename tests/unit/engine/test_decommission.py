@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import decommission, purge
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import identifier
 
 OF_SHOP = [
     "etc/systemd/system/ringstand-shop@.service",
@@ -93,4 +94,4 @@ def test_the_kept_are_those_whose_user_is_still_there(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("name", "quoted"), [("shop", '"shop"'), ('a"b', '"a""b"')])
 def test_identifiers_are_quoted(name: str, quoted: str) -> None:
-    assert purge.identifier(name) == quoted
+    assert identifier(name) == quoted

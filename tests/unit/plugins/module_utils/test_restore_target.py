@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup
-from ansible_collections.ringstand.flask.plugins.module_utils.restore_repository import parse_listing
+from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, parse_listing
 from ansible_collections.ringstand.flask.plugins.module_utils.restore_target import (
     SEGMENT_BYTES,
     Repository,
@@ -70,7 +69,7 @@ def test_a_history_is_read() -> None:
 
 def test_a_listing_is_read() -> None:
     text = '{".":{"type":"path"},"00000001":{"type":"path"},"00000002.history":{"type":"file","size":64,"time":9}}'
-    assert parse_listing(text) == {"00000002.history": 9.0}
+    assert parse_listing(text) == {"00000002.history": {"type": "file", "size": 64, "time": 9}}
 
 
 def backup(label: str, finished: int, segment: int, timeline: int = 1, error: bool = False) -> Backup:
