@@ -6,18 +6,13 @@ from __future__ import annotations
 
 import base64
 import calendar
-import json
 import re
-import ssl
 import time
-import urllib.request
 from typing import Any
 
-from . import x509
+from . import acme_directory, x509
 from .certificate_due import HOUR_SECONDS, Window
 
-_TIMEOUT_SECONDS = 10.0
-_MAX_BYTES = 100_000
 # RFC 9773, 4.3: as often as the authority says, within these.
 ASK_MIN_SECONDS, ASK_SECONDS, ASK_MAX_SECONDS = HOUR_SECONDS, 6 * HOUR_SECONDS, 24 * HOUR_SECONDS
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -26,13 +21,13 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)
 def ask(directory_url: str, der: bytes, ca_bundle_path: str, now: float) -> tuple[Window | None, float]:
     """The window that the authority suggests, or None, and when to ask it again. Never raises for its failures."""
     try:
-        context = ssl.create_default_context(cafile=ca_bundle_path or None)
-        directory, _headers = _get(directory_url, context)
+        context = acme_directory.trust(ca_bundle_path)
+        directory, _headers = acme_directory.get(directory_url, context)
         base = directory.get("renewalInfo")
         name = certificate_id(der)
         if not isinstance(base, str) or not base.startswith("https://") or not name:
             return None, now + ASK_MAX_SECONDS
-        answer, headers = _get(f"{base.rstrip('/')}/{name}", context)
+        answer, headers = acme_directory.get(f"{base.rstrip('/')}/{name}", context)
         return read_window(answer), now + _ask_again(headers.get("Retry-After"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None, now + ASK_SECONDS
@@ -52,13 +47,6 @@ def read_window(answer: dict[str, Any]) -> Window | None:
     window = answer["suggestedWindow"]
     start, end = _seconds(window["start"]), _seconds(window["end"])
     return Window(start, end) if start < end else None
-
-
-def _get(url: str, context: ssl.SSLContext) -> tuple[dict[str, Any], Any]:
-    request = urllib.request.Request(url, headers={"User-Agent": "ringstand"})  # noqa: S310 - https, as validated
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-    with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
-        return json.loads(answer.read(_MAX_BYTES)), answer.headers
 
 
 def _ask_again(header: str | None) -> float:

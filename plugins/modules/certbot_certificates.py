@@ -108,7 +108,8 @@ options:
         required: true
   preflight_enabled:
     description: Whether the controller asks port 80 of each domain's addresses for a token of ours before a certificate
-      is ordered. An answer that is not ours keeps it from being ordered, one that does not come is a warning.
+      is ordered. An answer that is not ours keeps it from being ordered, one that does not come is a warning. Where the
+      controller has dnspython, CAA records that do not allow the authority keep it from being ordered as well.
     type: bool
     default: true
   preflight:
@@ -206,6 +207,7 @@ from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import (
+    acme_directory,
     acme_preflight,
     certbot,
     certbot_environment,
@@ -245,8 +247,12 @@ def look_from_outside(module: AnsibleModule, client: certbot.Client, sites: Sequ
     """When something will be ordered, end with a token that the controller asks for before it comes back."""
     if sites:
         path, content = acme_preflight.place(client.renewal.webroot)
+        about = {
+            "addresses": acme_preflight.host_addresses(),
+            "caa_identities": acme_directory.caa_identities(client.renewal.directory_url, client.ca_bundle_path),
+        }
         seen = {"path": path, "content": content, "sites": {site.name: list(site.domains) for site in sites}}
-        module.exit_json(changed=False, preflight={**seen, "addresses": acme_preflight.host_addresses()})
+        module.exit_json(changed=False, preflight={**seen, **about})
 
 
 def main() -> None:

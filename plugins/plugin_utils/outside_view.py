@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import caa
+
 PORT = 80
 _TIMEOUT_SECONDS = 5.0
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -26,16 +28,28 @@ class View:
     warnings: list[str] = field(default_factory=list)
 
 
-def look(sites: Mapping[str, Sequence[str]], path: str, content: str, host_addresses: Sequence[str]) -> View:
-    """Ask every address of every domain for ``path``, all at once. ``sites`` are domains by the name of a site."""
+def look(
+    sites: Mapping[str, Sequence[str]],
+    path: str,
+    content: str,
+    host_addresses: Sequence[str],
+    caa_identities: Sequence[str] = (),
+) -> View:
+    """Ask every address of every domain for ``path``, all at once. ``sites`` are domains by the name of a site.
+
+    ``caa_identities`` are the authority's names in CAA records, by which each domain has to let it issue.
+    """
     view = View()
     domains = sorted({domain for names in sites.values() for domain in names})
     with ThreadPoolExecutor(max_workers=32) as pool:
+        forbidden = dict(zip(domains, pool.map(lambda domain: caa.fault(domain, caa_identities), domains)))
         found = dict(zip(domains, pool.map(_addresses, domains)))
         pairs = [(domain, address) for domain in domains for address in found[domain]]
         answers = dict(zip(pairs, pool.map(lambda pair: ask(pair[0], pair[1], path, content), pairs)))
     for site, names in sites.items():
         for domain in names:
+            if forbidden[domain]:
+                view.refused.setdefault(site, str(forbidden[domain]))
             if not found[domain]:
                 view.warnings.append(f"{domain} does not resolve here; no authority can verify it unless it does there")
             for address in found[domain]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from remote import Remote
 
-SCALE = 80  # of pgbench: 1.2 GB
-TEXT_ROWS = 14_000_000  # of random text, which compresses to half: 1.3 GB
+SCALE = 240  # of pgbench: 3.6 GB; the seconds that a backup takes however small it is must not count
+TEXT_ROWS = 42_000_000  # of random text, which compresses to half: 3.9 GB
 BESIDE = "/var/lib/postgresql/soak"
 RESTORE_SHARE = 0.6
 WRITE = '''

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, ringstand contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether the CAA records of a domain let an authority issue for it (RFC 8659), as this machine's resolver has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+try:
+    import dns.exception
+    import dns.name
+    import dns.resolver
+except ImportError:  # then nobody looks, and the authority says it after the attempt
+    HAS_DNSPYTHON = False
+else:
+    HAS_DNSPYTHON = True
+
+_SECONDS = 5.0
+_CRITICAL = 128
+_KNOWN = ("issue", "issuewild", "iodef")
+
+
+def fault(domain: str, identities: Sequence[str], resolver: Any = None) -> str | None:
+    """Why an authority of these ``identities`` must not issue for ``domain``, or None.
+
+    None too when it has no identities, dnspython is not installed, or the records cannot be read.
+    """
+    if not identities or not HAS_DNSPYTHON:
+        return None
+    try:
+        owner, records = _relevant(domain.removeprefix("*."), resolver or dns.resolver.Resolver())
+    except dns.exception.DNSException:
+        return None
+    tags: dict[str, list[str]] = {}
+    for record in records:
+        tag = record.tag.decode("ascii", "replace").lower()
+        if record.flags & _CRITICAL and tag not in _KNOWN:
+            return f"the CAA records of {owner} have the critical property {tag!r}, which no authority may pass over"
+        tags.setdefault(tag, []).append(record.value.decode("ascii", "replace").partition(";")[0].strip().lower())
+    allowed = tags.get("issuewild") if domain.startswith("*.") and "issuewild" in tags else tags.get("issue")
+    if allowed is None or set(allowed).intersection(identities):
+        return None
+    named = ", ".join(sorted(filter(None, allowed))) or "nobody"
+    return (
+        f"the CAA records of {owner} allow {named} to issue for {domain}, and not this authority. "
+        f'Add the record: {owner} CAA 0 issue "{identities[0]}"'
+    )
+
+
+def _relevant(domain: str, resolver: Any) -> tuple[str, list[Any]]:
+    """The records of the domain or, where it has none, of the nearest one above it that has some."""
+    name = dns.name.from_text(domain)
+    while len(name) > 1:  # the root's own label is left
+        try:
+            answer = resolver.resolve(name, "CAA", lifetime=_SECONDS, search=False)
+        except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
+            name = name.parent()
+        else:
+            return name.to_text(omit_final_dot=True), list(answer)
+    return domain, []
