@@ -169,7 +169,8 @@ class Host:
             old = max(others, key=float)
             raise RingstandError(
                 f"Failed to choose PostgreSQL {version}: the data is in the cluster {old}/{name}, and {version}/{name} "
-                f"would be empty. Set postgresql_version to {old}, or upgrade first: playbooks/upgrade.yml"
+                f"would be empty. Set postgresql_version to {old}, or upgrade first: playbooks/upgrade.yml, or "
+                f"ringstand upgrade --to {version}"
             )
         orphans = {key: path for key, path in (self.data_dirs or {}).items() if key not in versions}
         if orphans and version not in versions:

@@ -52,7 +52,7 @@ def test_choose(host: dict[str, Any], wanted: str, version: str) -> None:
     [
         pytest.param(
             {"clusters": ["15"], "installed": ["15", "17"]}, "17",
-            ["choose PostgreSQL 17", "cluster 15/main", "Set postgresql_version to 15", "pg_upgradecluster 15 main"],
+            ["choose PostgreSQL 17", "cluster 15/main", "Set postgresql_version to 15", "ringstand upgrade --to 17"],
             id="another version than that of the data",
         ),
         pytest.param(
