@@ -229,8 +229,8 @@ TOPICS = {
                "with the traffic on it: the old one answered within a second of its last answer."),
     "pgbench": (pgbench, 2, f"Each load: pgbench at scale {database_trials.SCALE} with {database_trials.CLIENTS} "
                 f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
-                f"turns, {database_trials.PAIRS} times each, after one that fills the buffers. Passed: the median is at "
-                "least that of the distribution."),
+                f"turns, {database_trials.PAIRS} times each, after one that fills the buffers. Passed: the median is "
+                "at least that of the distribution."),
     "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17, a refused one first, then there, back and there "
                 "again, with backups. Passed: the version is as wanted, every row is there, and a backup is good."),
     "power": (power, 20, "Each fault: in a deploy by the playbook, on one host. " + vm_trials.PASSED),
