@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .errors import RingstandError
 
@@ -48,7 +48,7 @@ def call(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
     return answer
 
 
-def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None) -> NoReturn:
+def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None) -> None:
     """End a module with what :func:`call` answers: its problems are warnings, its failure is the module's."""
     try:
         answer = call(*arguments, stdin=stdin)
