@@ -7,7 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import certificate_due, renewal_information, x509
+from ansible_collections.ringstand.flask.plugins.module_utils import (
+    acme_directory,
+    certificate_due,
+    renewal_information,
+    x509,
+)
 from ansible_collections.ringstand.flask.plugins.module_utils.certificate_due import Window
 
 DAY, HOUR = 86_400, 3600
@@ -122,7 +127,7 @@ def test_a_suggestion_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         window = {"start": "2027-01-15T08:00:00Z", "end": "2027-01-15T09:00:00Z"}
         return {"suggestedWindow": window}, {"Retry-After": "7200"}
 
-    monkeypatch.setattr(renewal_information, "_get", get)
+    monkeypatch.setattr(acme_directory, "get", get)
     monkeypatch.setattr(renewal_information, "certificate_id", lambda _der: "a.b")
     window, again = renewal_information.ask("https://ca.example.com/directory", b"", "", START)
     assert (window, again) == (Window(START, START + HOUR), START + 2 * HOUR)
