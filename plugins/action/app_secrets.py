@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
         if not apps:
             return None
         paths = [shlex.quote(posixpath.join(directory, f"{name}.json")) for name in apps]
-        done = self._low_level_execute_command(" ".join(["cat", "--", *paths]))
+        # By standard input: without any Ansible asks for a terminal, and the host writes down a login.
+        done = self._low_level_execute_command("/bin/sh", in_data=f"cat -- {' '.join(paths)}\n".encode())
         rest, found = str(done.get("stdout", "")).strip(), {}
         try:
             for name in apps:

@@ -28,8 +28,8 @@ def action(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(found, "_execute_module", lambda *_a, **_k: {"changed": True, "called": True}, raising=False)
 
     def answer(text: str, rc: int = 0) -> None:
-        def execute(command: str) -> dict[str, Any]:
-            found.commands.append(command)
+        def execute(command: str, in_data: bytes) -> dict[str, Any]:
+            found.commands.append((command, in_data))
             return {"rc": rc, "stdout": text}
 
         monkeypatch.setattr(found, "_low_level_execute_command", execute, raising=False)
@@ -43,7 +43,8 @@ def test_what_is_there_is_returned_by_app(action: Any) -> None:
     done = action.run(None, {})
     assert done["secrets"] == {"shop": {"secret_key": "one"}, "blog": {"secret_key": "two", "old": "three"}}
     assert (done["changed"], done["generated"]) == (False, {"shop": [], "blog": []})
-    assert action.commands == ["cat -- /var/lib/ringstand/secrets/shop.json /var/lib/ringstand/secrets/blog.json"]
+    script = b"cat -- /var/lib/ringstand/secrets/shop.json /var/lib/ringstand/secrets/blog.json\n"
+    assert action.commands == [("/bin/sh", script)]
 
 
 @pytest.mark.parametrize(
