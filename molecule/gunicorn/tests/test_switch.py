@@ -122,7 +122,8 @@ def test_what_restores_the_apps_after_a_boot_leaves_a_deploy_alone(crucible):
         result = crucible.deploy()
     assert result["result"] == "ok", result
     assert load["failures"] == {}
-    assert crucible.host.run("systemctl is-failed boots.service").stdout.strip() == "inactive"
+    crucible.wait_for(lambda: crucible.host.run("systemctl is-active --quiet boots.service").rc != 0)
+    assert crucible.host.run("systemctl is-failed --quiet boots.service").rc != 0
 
 
 @pytest.fixture
