@@ -258,8 +258,9 @@ def clean() -> None:
     """Remove what is left when no host is: images that nothing uses, keys and notes, and the mount namespace."""
     image.remove_unused()
     ours = hosts()
-    anyone = run(podman("ps", "--all", "--quiet"), "list containers").strip()
-    if not anyone and not is_cgroup2():
+    # A container of somebody else that a restart of this machine has broken makes podman fail, and counts as one.
+    listed = subprocess.run(podman("ps", "--all", "--quiet"), text=True, capture_output=True, check=False)
+    if not listed.returncode and not listed.stdout.strip() and not is_cgroup2():
         release_namespace()
     if not ours:
         shutil.rmtree(STATE, ignore_errors=True)
