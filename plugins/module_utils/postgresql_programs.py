@@ -50,7 +50,7 @@ def run(cluster: Cluster, what: str, name: str, *arguments: str, **streams: Any)
     return done.stdout or ""
 
 
-def execute(cluster: Cluster, statement: str, database: str = "postgres", what: str = "") -> None:
+def execute(cluster: Cluster, statement: str, database: str = "postgres") -> None:
     """Run one statement that answers nothing, outside of a transaction; it is in no process list."""
     options = ("-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database))
-    run(cluster, what or f"run {statement!r} in {cluster}", "psql", *options, text=statement)
+    run(cluster, f"run {statement!r} in {cluster}", "psql", *options, text=statement)

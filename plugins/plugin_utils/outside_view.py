@@ -48,8 +48,8 @@ def look(
         answers = dict(zip(pairs, pool.map(lambda pair: ask(pair[0], pair[1], path, content), pairs)))
     for site, names in sites.items():
         for domain in names:
-            if forbidden[domain]:
-                view.refused.setdefault(site, str(forbidden[domain]))
+            if reason := forbidden[domain]:
+                view.refused.setdefault(site, reason)
             if not found[domain]:
                 view.warnings.append(f"{domain} does not resolve here; no authority can verify it unless it does there")
             for address in found[domain]:
