@@ -150,13 +150,16 @@ class Drill:
                 self._problem("ringstand.canary", f"the row that was written {when} is not in the restored cluster")
             restored, now = drill_expectations.look(scratch), drill_expectations.look(live, count=False)
             found: dict[str, str] = {}
-            for databases in ([] if lags else [before]) + ([earlier["databases"]] if earlier else []):
+            references = ([] if lags else [before]) + ([earlier["databases"]] if earlier else [])
+            for databases in references:
                 found.update(drill_expectations.differences(
                     databases, now, restored,
                     lambda database, table: drill_expectations.recounted(live, database, table),
                 ))
             for table, reason in list(found.items())[:_SHOWN]:
                 self._problem(table, reason)
+            uncounted = drill_expectations.uncounted(restored, references)
+            self.details.update(tables_not_counted=len(uncounted), not_counted=uncounted[:_SHOWN])
             self.details["tables"] = sum(len(one["tables"]) for one in restored.values())
             self.details["databases"] = len(restored)
 
