@@ -61,11 +61,16 @@ def clean_up(settings: BackupSettings) -> None:
 
 
 class Drill:
-    """One drill; what it comes to is in ``details``, ``problems`` and the record of what is proven."""
+    """One drill; what it comes to is in ``details``, ``problems`` and the record of what is proven.
 
-    def __init__(self, settings: BackupSettings, record: Record, now: float, say: Callable[[str], None]) -> None:
+    With ``offsite`` it is the second place's turn, whosever it would be.
+    """
+
+    def __init__(
+        self, settings: BackupSettings, record: Record, now: float, say: Callable[[str], None], offsite: bool = False
+    ) -> None:
         self.place = drill_record.next_of([LOCAL, OFFSITE] if settings.offsite else [LOCAL], record.clusters)
-        if settings.offsite and not record.clusters:
+        if settings.offsite and (offsite or not record.clusters):
             self.place = OFFSITE  # what nobody has ever read is the least certain
         self._settings = settings.at_offsite() if self.place == OFFSITE else settings
         self._record, self._now, self._say = record, now, say
