@@ -38,6 +38,8 @@ def run(settings: BackupSettings, now: float, say: Say, details: dict[str, Any],
     if settings.offsite is None:
         return []
     job = _Job(settings.at_offsite(), settings.offsite, now, full, details)
+    where = details["where"] = settings.offsite.where
+    before = before if before.get("where", where) == where else {}
     details["verified"] = before.get("verified")
     everything = verify_only or bool(before.get("damaged"))
     steps: list[tuple[str, Callable[[], list[Problem]]]] = []

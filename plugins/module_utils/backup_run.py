@@ -60,7 +60,8 @@ def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[
     found = [item for item in status.get("problems") or [] if item.get("part") == "offsite"]
     only_damage = bool(found) and all(item.get("corruption") for item in found)
     last["offsite"] = (backup_status.finished_at if only_damage else backup_status.good_at)(status, "offsite")
-    if backup_status.failed(status, "offsite") and not only_damage:
+    moved = settings.offsite and backup_status.of_another_place(status, settings.offsite.where)
+    if moved or (backup_status.failed(status, "offsite") and not only_damage):
         last["offsite"] = None
     backups = pgbackrest.information(settings.stanza).backups if settings.cluster else []
     last["postgresql"] = float(backups[-1].finished) if backups else None

@@ -12,9 +12,12 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_offsite,
     backup_offsite_host,
     backup_redis,
+    backup_run,
     backup_settings,
     backup_shipping,
+    backup_status,
     pgbackrest,
+    program_backup,
     restic,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
@@ -244,6 +247,18 @@ def test_an_outage_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     state = shipper.round()
     assert (state["waiting"], state["reason"], state["newest"]) == (0, "", segment(8))
     assert sorted(engines.pushed) == [segment(number) for number in range(1, 9)]
+
+
+def test_a_place_that_was_moved_is_due_at_once() -> None:
+    described = backup_offsite.describe(PATH, "vm1", 2, 30)
+    settings = backup_settings.BackupSettings(cluster="", offsite=backup_offsite.parse(described))
+    for where, due in (("/mnt/backup/vm1", False), ("sftp://elsewhere/vm1", True)):
+        parts = {"offsite": {"result": "ok", "where": where}}
+        status = backup_status.merge({}, parts, [], 1_795_219_200)
+        last, _full = backup_run.evidence(settings, status)
+        assert (last["offsite"] is None) == due
+        known = program_backup._elsewhere(settings, status)
+        assert known and (known["good"] is None) == due
 
 
 def write(path: Path, text: str = "x") -> None:
