@@ -17,9 +17,10 @@ from typing import Any
 
 from . import backup_checksums, backup_redis, drill_record, drill_unit, pgbackrest, restic
 from .backup_due import backup_kind
-from .backup_offsite import DIRECTORY, Offsite
+from .backup_offsite import Offsite
 from .backup_problems import FAILURES, Problem
 from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
+from .backup_ssh import DIRECTORY
 from .errors import RingstandError
 from .ledger import utc
 

@@ -32,9 +32,9 @@ from . import (
     restic,
 )
 from .backup_due import backup_kind, due_parts
-from .backup_offsite import DIRECTORY as OFFSITE_DIR
 from .backup_problems import FAILURES, NIGHTLY, WATCHED, Problem
 from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
+from .backup_ssh import DIRECTORY as OFFSITE_DIR
 
 CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
 FILES_RECORD_PATH = os.path.join(STATE_DIR, "files.json")

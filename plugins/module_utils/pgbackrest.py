@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import backup_ssh
 from .backup_problems import Problem
 from .commands import Result, run
 from .errors import RingstandError
@@ -33,6 +34,8 @@ SHOWN_PROBLEMS = 20
 # Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
 MISSING_STANZA = (1, 3)
 UNREADABLE = 99
+# What pgBackRest ends with when it cannot connect; here it has not been asked at all.
+NOT_MOUNTED = 49
 # Reasons of "info" that are none of the files': the way to the repository, or who may go it.
 _CONNECTION = re.compile(r"\[(?:Service|HostConnect|FileOpen|Protocol)Error\]")
 
@@ -42,12 +45,14 @@ class Stanza:
     """What pgBackRest calls the backups of one cluster in one repository.
 
     ``repository`` is where that is, for people or, of the one on this host, its directory. ``config`` is a
-    configuration file of its own, empty for the one that the server archives with.
+    configuration file of its own, empty for the one that the server archives with. ``mounts`` is the directory of
+    another host that has to be mounted for it, empty for none.
     """
 
     name: str
     repository: str
     config: str = ""
+    mounts: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Information:
 
 def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
     """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
+    if stanza.mounts and not backup_ssh.is_mounted():
+        return Result(NOT_MOUNTED, "", f"ERROR: {backup_ssh.absence(stanza.mounts)}")
     command = [*AS_OWNER, "pgbackrest", f"--stanza={stanza.name}"]
     command += [f"--config={stanza.config}"] if stanza.config else []
     logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from .backup_problems import Problem
@@ -55,6 +55,11 @@ class Snapshot:
     name: str
     time: str
     paths: list[str]
+
+
+def uncached(repository: Repository) -> Repository:
+    """The same, of which nothing is kept on this host."""
+    return replace(repository, options=[*repository.options, "--no-cache"])
 
 
 def call(repository: Repository, *arguments: str, timeout_seconds: float = DAY_SECONDS) -> Result:

@@ -58,9 +58,9 @@ options:
     default: {}
     suboptions:
       type:
-        description: How it is reached. V(sftp) takes pgBackRest 2.48 or newer.
+        description: How it is reached. V(ssh) takes sshfs on this host, V(sftp) pgBackRest 2.48 or newer.
         type: str
-        choices: [sftp, s3, path]
+        choices: [ssh, sftp, s3, path]
       path:
         description: Directory there that several hosts may share; with V(s3) a prefix of all names.
         type: str
@@ -69,7 +69,7 @@ options:
         description: Directory of this host below O(repository.path); that of O(host) when it is left out.
         type: str
       host:
-        description: Name or address of the SFTP server.
+        description: Name or address of the SSH server.
         type: str
       port:
         description: Its port.
@@ -194,7 +194,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.backup_offsite imp
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 REPOSITORY: dict[str, Any] = {
-    "type": {"type": "str", "choices": ["sftp", "s3", "path"]},
+    "type": {"type": "str", "choices": ["ssh", "sftp", "s3", "path"]},
     "path": {"type": "str", "default": ""},
     "name": {"type": "str"},
     "host": {"type": "str"},

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from backup_host import DIR, backups, sql, wait_until
+from backup_host import DIR, archived, backups, sql, switch, wait_until
 from once import once_per_host
 
 SETTINGS = "/etc/ringstand/backup/settings.json"
@@ -108,15 +108,8 @@ def test_roles_and_their_passwords_are_kept_too(host):
 
 
 def test_wal_is_archived_within_seconds(host):
-    sql(host, "CREATE TABLE IF NOT EXISTS visits (at timestamptz)")
-    # Of the insertion, not of the switch: when the timeout was quicker, that one names the next, empty segment.
-    segment = sql(host, "INSERT INTO visits VALUES (now()) RETURNING pg_walfile_name(pg_current_wal_insert_lsn())")
-    sql(host, "SELECT pg_switch_wal()")
-
-    def archived():
-        return host.run("find %s/pgbackrest/archive -name %s | grep -q .", DIR, f"{segment}-*").rc == 0
-
-    wait_until(archived, 30, f"{segment} in the repository")
+    segment = switch(host)
+    wait_until(lambda: archived(host, segment), 30, f"{segment} in the repository")
     assert sql(host, "SHOW archive_timeout") == "30s"
 
 

@@ -17,12 +17,14 @@ from .schema import is_integer
 from .secrets import is_placeholder
 
 # Of each type what it needs, and what it may have beside it.
+_BY_SSH = ("path", "host", "user", "private_key", "known_hosts")
 NEEDED = {
-    "sftp": ("path", "host", "user", "private_key", "known_hosts"),
+    "sftp": _BY_SSH,
+    "ssh": _BY_SSH,
     "s3": ("endpoint", "bucket", "access_key", "secret_key"),
     "path": ("path",),
 }
-OPTIONAL = {"sftp": ("port",), "s3": ("path", "region", "path_style", "ca_certificate"), "path": ()}
+OPTIONAL = {"sftp": ("port",), "ssh": ("port",), "s3": ("path", "region", "path_style", "ca_certificate"), "path": ()}
 COMMON = ("type", "name", "retention_full_count", "retention_files_days", "dumps")
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9/._-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
