@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 from collections.abc import Iterator
 
 from .activation_unit import holder
 from .doctor_findings import Finding
 from .layout import AppSettings
-from .ledger import read_lines
+from .ledger import from_utc, read_lines
 from .systemd import redact
 
 # Longer than any deploy but for its migrations, which have a limit of their own.
@@ -25,7 +24,7 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     begun = next((line for line in steps if line.get("event") == "start"), None)
     running = holder(layout)
     if running:
-        age = time.time() - _seconds(begun["at"]) if begun else 0.0
+        age = time.time() - from_utc(begun["at"]) if begun else 0.0
         if age > _LONG_SECONDS + settings.migration_timeout_seconds * (steps[-1].get("phase") == "migrate"):
             unit = layout.activation_unit
             do = f"journalctl -u {unit}; to end it: systemctl stop {unit}, and then deploy again"
@@ -41,7 +40,3 @@ def check(settings: AppSettings) -> Iterator[Finding]:
         reason = redact(str(last.get("reason") or "no reason is recorded"))
         what = f"the last {last.get('kind')} ({last.get('version') or last.get('release')}) failed: {reason}"
         yield Finding(app, what, f"ringstand logs --process activation {app}")
-
-
-def _seconds(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))

@@ -87,6 +87,11 @@ class Layout:
         return self._path("var/lib/ringstand", self.app, "activation.jsonl")
 
     @property
+    def unproven(self) -> str:
+        """There while a release has the traffic and is not proven: what served before it."""
+        return self._path("var/lib/ringstand", self.app, "unproven.json")
+
+    @property
     def cache_dir(self) -> str:
         return self._path("var/cache/ringstand", self.app)
 

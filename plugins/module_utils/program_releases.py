@@ -19,11 +19,11 @@ from . import (
     certificate_state,
     drill_record,
     early_build,
-    in_place,
     process_moves,
     switch,
+    unproven,
 )
-from .activation_record import record_ended, run_recorded
+from .activation_record import record_ended, run_recorded, tell_ended
 from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
 from .app_state import app_state
 from .backup_offsite import ONLY_HERE
@@ -77,6 +77,7 @@ def add_commands(command: Callable[..., None]) -> None:
     command("restart", _restart, "start the live release anew without losing a request", app, by)
     command("boot", _boot, "restore the live sockets and start the live slots (systemd calls this)")
     command("activation", _activation, None, app, ("request", {"metavar": "FILE"}))
+    command("ended", _ended, None, app)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -215,8 +216,7 @@ def _activation(options: argparse.Namespace) -> int:
     with open(options.request, encoding="utf-8") as stream:
         request = json.load(stream)
     layout = settings.layout
-    in_place.recover(layout)  # before anybody asks what is live
-    record_ended(layout)
+    record_ended(layout, unproven.settle(settings))  # before anybody asks what is live
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
     if request["kind"] == early_build.KIND:
         os.unlink(options.request)
@@ -232,6 +232,19 @@ def _activation(options: argparse.Namespace) -> int:
                 os.unlink(path)
     say(entry.get("reason") or "done")
     return 0 if entry["result"] == "ok" else 1
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """What systemd calls when the process inside the unit has died, within the unit, so that nobody else begins."""
+    if systemctl("is-system-running", check=False).stdout.strip() == "stopping":
+        return 0  # everything else ends as well: the boot puts it right
+    settings = load_settings(options.app)
+    put_right = unproven.settle(settings)
+    entry = record_ended(settings.layout, put_right)
+    complain(f"ringstand: {(entry or {}).get('reason') or put_right or 'what was left is put right'}")
+    for problem in tell_ended(settings.layout, entry) if entry else []:
+        complain(f"ringstand: {problem}")
+    return 0
 
 
 def _carry_out(settings: AppSettings, request: dict[str, Any], progress: Progress) -> None:
@@ -252,7 +265,7 @@ def _boot(options: argparse.Namespace) -> int:
             settings = load_settings(name)
             if holder(settings.layout):
                 continue  # not a boot: units and links are the activation's to change, and it waits for what is a boot
-            in_place.recover(settings.layout, restart=False)
+            put_right = unproven.settle(settings, at_boot=True)
             switch.repair(settings.layout)
             slot, release = switch.live_slot(settings.layout), switch.live_release(settings.layout)
             if slot and release:
@@ -261,9 +274,9 @@ def _boot(options: argparse.Namespace) -> int:
                 if trouble:
                     complain(f"ringstand: a process of {name} was not started: {trouble}")
             with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
-                record_ended(settings.layout)
-        except RingstandError as error:  # one broken app never keeps another from starting
-            complain(f"ringstand: {error.message}")
+                record_ended(settings.layout, put_right)
+        except (RingstandError, OSError) as error:  # one broken app never keeps another from starting
+            complain(f"ringstand: {name}: {error}")
             failed += 1
     return 1 if failed else 0
 

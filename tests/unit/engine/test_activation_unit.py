@@ -12,14 +12,6 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 from settings_below import Settings  # type: ignore[import-not-found]
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(Settings, "root", str(tmp_path))
-    made = Settings("shop", "shop:app", {})
-    Path(made.layout.state_dir).mkdir(parents=True)
-    return made
-
-
 def unit_is(monkeypatch: pytest.MonkeyPatch, *states: str, description: str = "activation of shop") -> None:
     """The unit goes through these states, and stays in the last one."""
     remaining = list(states)
