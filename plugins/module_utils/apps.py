@@ -73,6 +73,7 @@ DEFAULTS: App = {
     "release_command": [],
     "first_deploy_command": [],
     "hooks": {},
+    "hook_timeout_seconds": 600,
     "processes": None,
     "webhook_url": None,
     "health": {},

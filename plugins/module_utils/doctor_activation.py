@@ -13,7 +13,7 @@ from .layout import AppSettings
 from .ledger import from_utc, read_lines
 from .systemd import redact
 
-# Longer than any deploy but for its migrations, which have a limit of their own.
+# Longer than any deploy but for its migrations and hooks, which have limits of their own.
 _LONG_SECONDS = 900
 
 
@@ -25,7 +25,9 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     running = holder(layout)
     if running:
         age = time.time() - from_utc(begun["at"]) if begun else 0.0
-        if age > _LONG_SECONDS + settings.migration_timeout_seconds * (steps[-1].get("phase") == "migrate"):
+        step = str(steps[-1].get("phase")) if steps else ""
+        own_limit = {"migrate": settings.migration_timeout_seconds, "hook": settings.hook_timeout_seconds}
+        if age > _LONG_SECONDS + own_limit.get(step.partition(" ")[0], 0):
             unit = layout.activation_unit
             do = f"journalctl -u {unit}; to end it: systemctl stop {unit}, and then deploy again"
             yield Finding(app, f"an activation has been under way for {age / 60:.0f} minutes: {running}", do)

@@ -194,6 +194,7 @@ class AppSettings:
     writable_dirs: list[str] = field(default_factory=list)
     first_deploy_command: list[str] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
+    hook_timeout_seconds: float = 600
     processes: dict[str, dict[str, Any]] | None = None
     migrations: str = "auto"
     migrations_dir: str = ""

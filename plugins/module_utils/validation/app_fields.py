@@ -94,6 +94,7 @@ APP_FIELDS = {
     "release_command": COMMANDS,
     "first_deploy_command": COMMANDS,
     "hooks": Field((dict,), options=dict.fromkeys(HOOKS, COMMANDS)),
+    "hook_timeout_seconds": _seconds(1, 86_400),
     # Each of them is checked by check_processes.
     "processes": Field((dict,)),
     "webhook_url": SECRET,

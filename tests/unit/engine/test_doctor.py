@@ -178,7 +178,8 @@ def test_a_last_activation_that_was_killed(settings: Settings, idle: None) -> No
 
 
 @pytest.mark.parametrize(
-    ("seconds", "step", "told"), [(60, "gate", False), (1200, "gate", True), (1200, "migrate", False)]
+    ("seconds", "step", "told"),
+    [(60, "gate", False), (1200, "gate", True), (1200, "migrate", False), (1200, "hook after_switch", False)],
 )
 def test_an_activation_that_takes_long(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, step: str, told: bool

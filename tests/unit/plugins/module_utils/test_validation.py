@@ -255,6 +255,8 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
         "flask_apps.shop.migration_lock_timeout_seconds",
         ["longer than migration_timeout_seconds"],
     ),
+    (app(hook_timeout_seconds=0), "flask_apps.shop.hook_timeout_seconds", ["between 1 and 86400"]),
+    (app(hook_timeout_seconds="10m"), "flask_apps.shop.hook_timeout_seconds", ['"10m"', "an integer or a fraction"]),
     # redis
     (app(redis={"jobs": {}}), "flask_apps.shop.redis.jobs", ["not known", "queue, cache"]),
     (app(redis={"queue": {"maxmemory_mb": 0}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["between 8"]),
