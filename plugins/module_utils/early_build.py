@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 
-from . import builds, releases, uv
+from . import builds, disk_reserve, releases, uv
 from .activation import recover
 from .layout import AppSettings
 from .ledger import Progress
@@ -50,9 +50,10 @@ def build(settings: AppSettings, archive: str, sha: str, progress: Progress) -> 
         uv.ensure()
     release = releases.new_id(settings.layout, sha, time.time())
     try:
-        with progress.phase("unpack"):
-            tree = builds.unpack(settings, archive, release)
-        with progress.phase("dependencies"):
-            builds.ensure_venv(settings, tree)
+        with disk_reserve.kept(settings):
+            with progress.phase("unpack"):
+                tree = builds.unpack(settings, archive, release)
+            with progress.phase("dependencies"):
+                builds.ensure_venv(settings, tree)
     finally:
         shutil.rmtree(settings.layout.release_dir(release), ignore_errors=True)
