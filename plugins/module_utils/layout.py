@@ -13,6 +13,8 @@ from typing import Any
 from .errors import RingstandError
 
 SETTINGS_DIR = "/etc/ringstand/apps"
+# The secrets that were generated: one file per app, with a name and a value each.
+SECRETS_DIR = "/var/lib/ringstand/secrets"
 UV = "/opt/ringstand/uv/bin/uv"
 SLOTS = ("blue", "green")
 # How a release takes over from another one.

@@ -18,13 +18,12 @@ from . import backup_dumps, commands, decommission
 from .backup_settings import BackupSettings
 from .doctor_postgresql import CLUSTER
 from .errors import RingstandError
-from .layout import Layout, user_comment
+from .layout import SECRETS_DIR, Layout, user_comment
 from .postgresql_cluster import Cluster, Host, identifier
 from .postgresql_programs import execute
 
 # Beside the backups' directory and not in it: no retention ever removes a last dump.
 DUMPS_DIR = "/var/backups/ringstand-purged"
-SECRETS_DIR = "/var/lib/ringstand/secrets"
 _OWNED_SQL = """
 SELECT json_build_object('role', EXISTS (SELECT FROM pg_roles WHERE rolname = '{app}'), 'databases',
   (SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn
