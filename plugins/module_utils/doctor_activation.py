@@ -40,5 +40,6 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     if entries and entries[-1].get("result") != "ok":
         last = entries[-1]
         reason = redact(str(last.get("reason") or "no reason is recorded"))
-        what = f"the last {last.get('kind')} ({last.get('version') or last.get('release')}) failed: {reason}"
+        which = last.get("version") or last.get("release")
+        what = f"the last {last.get('kind')}{f' ({which})' if which else ''} failed: {reason}"
         yield Finding(app, what, f"ringstand logs --process activation {app}")

@@ -237,6 +237,8 @@ def load_settings(app: str, settings_dir: str = SETTINGS_DIR) -> AppSettings:
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
+        if not isinstance(data, dict) or data.get("name") != app:
+            raise ValueError(f"these are not the settings of {app}")
         known = {entry.name for entry in fields(AppSettings)}
         return AppSettings(**{key: value for key, value in data.items() if key in known})
     except FileNotFoundError as error:

@@ -61,7 +61,7 @@ def good_releases(layout: Layout) -> list[str]:
     """
     good: list[str] = []
     for entry in read_lines(layout.ledger):
-        if entry.get("result") != "ok":
+        if entry.get("result") != "ok" or "release" not in entry:
             continue
         gone = {entry["release"], entry.get("previous") if entry.get("kind") == "rollback" else None}
         good = [*(name for name in good if name not in gone), entry["release"]]
@@ -76,7 +76,9 @@ def unfinished(layout: Layout) -> dict[str, Any] | None:
     """
     lines = read_lines(layout.progress)
     begun = next((line for line in lines if line.get("event") == "start"), None)
-    if begun is None or any(line.get("event") == "result" for line in lines):
+    if begun is None or not {"kind", "by", "at"} <= begun.keys():
+        return None
+    if any(line.get("event") == "result" for line in lines):
         return None
     last: dict[str, Any] = next((line for line in reversed(lines) if line.get("event") == "phase"), {})
     return {

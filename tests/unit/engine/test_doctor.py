@@ -169,6 +169,8 @@ def test_a_last_activation_that_failed(settings: Settings, idle: None) -> None:
     append_line(settings.layout.ledger, entry)
     found = whats(doctor_activation.check(settings))
     assert found == ["the last deploy (v2) failed: no postgresql://u:***@h/db"]
+    append_line(settings.layout.ledger, {"kind": "restart", "version": None, "result": "failed", "reason": "early"})
+    assert whats(doctor_activation.check(settings)) == ["the last restart failed: early"]
 
 
 def test_a_last_activation_that_was_killed(settings: Settings, idle: None) -> None:

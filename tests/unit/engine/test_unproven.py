@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     links,
     process_moves,
-    program_releases,
+    program_units,
     schema_of_release,
     switch,
     unproven,
@@ -238,16 +238,16 @@ def test_the_ledger_has_it_with_its_reason(host: Host, monkeypatch: pytest.Monke
         def stdout(self) -> str:
             return states.pop(0)
 
-    monkeypatch.setattr(program_releases, "systemctl", lambda *_arguments, **_options: Answer())
-    monkeypatch.setattr(program_releases, "load_settings", lambda _app: host.settings)
+    monkeypatch.setattr(program_units, "systemctl", lambda *_arguments, **_options: Answer())
+    monkeypatch.setattr(program_units, "load_settings", lambda _app: host.settings)
     switched(host)
 
     class Options:
         app = "shop"
 
-    assert program_releases._ended(Options()) == 0  # type: ignore[arg-type]
+    assert program_units._ended(Options()) == 0  # type: ignore[arg-type]
     assert read_lines(host.layout.ledger) == []
-    assert program_releases._ended(Options()) == 0  # type: ignore[arg-type]
+    assert program_units._ended(Options()) == 0  # type: ignore[arg-type]
     (entry,) = read_lines(host.layout.ledger)
     assert (entry["result"], entry["live"]) == ("failed", OLD)
     assert "ended from outside during 'probation'" in entry["reason"]
