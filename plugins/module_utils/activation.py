@@ -160,9 +160,7 @@ def activate(
                 progress.notice(f"Requests still waited for the old release of {settings.name} when it was retired.")
 
 
-def _note(
-    settings: AppSettings, release: str, old: str | None, new: str, progress: Progress
-) -> unproven.Note:
+def _note(settings: AppSettings, release: str, old: str | None, new: str, progress: Progress) -> unproven.Note:
     """What to go back to while the release is not proven, and whether the code of before could be started again."""
     before = switch.release_of(settings.layout, old)
     at = (progress.about.get("migration") or {}).get("after")

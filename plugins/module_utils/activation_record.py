@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from typing import Any
 
 from . import early_build, hooks, switch, webhook
-from .errors import RingstandError
+from .errors import RingstandError, reason_of
 from .layout import AppSettings, Layout
 from .ledger import SCHEMA, Progress, append_line, ended_from_outside, from_utc, last_live, unfinished, utc
 
@@ -31,7 +30,8 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
     except RingstandError as error:
         entry.update(result="failed", reason=error.message, details=error.details)
     except OSError as error:
-        entry.update(result="failed", reason=_reason(settings, progress.kind, error), details={})
+        reason = f"Failed to {progress.kind} {settings.name}: {reason_of(error)}"
+        entry.update(result="failed", reason=reason, details={})
     except Exception as error:  # the ledger must say what happened, whatever it was
         entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
     finally:
@@ -47,15 +47,6 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
         append_line(settings.layout.ledger, entry)
         progress.result(entry)
     return entry
-
-
-def _reason(settings: AppSettings, kind: str, error: OSError) -> str:
-    """What the system refused, for people; a full disk is the one that they can do something about."""
-    paths = " to ".join(str(path) for path in (error.filename, error.filename2) if path)
-    reason = f"Failed to {kind} {settings.name}: {error.strerror or error}" + (f": {paths}" if paths else "")
-    if error.errno != errno.ENOSPC:
-        return reason
-    return f"{reason}. Free some space and inodes there (df -h, df -i) and run it again."
 
 
 def record_ended(layout: Layout, put_right: str) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from .systemd import unit_properties
 
 # A deploy just after a boot waits until the apps are as they were before it. Stopping includes what comes afterwards,
 # which may have to wait for workers to finish their jobs.
-_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service", "TimeoutStopSec=10min")
+_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service", "TimeoutStopSec=5min")
 # When the process was killed or has left something, before the lock is free: systemd sees to it that it is put right.
 _AFTERWARDS = "ExecStopPost=-/bin/sh -c 'test \"$$EXIT_CODE\" = exited -a ! -e {note} || exec {program} ended {app}'"
 _REQUEST, _ARCHIVE = "request", "incoming"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -31,7 +30,7 @@ from . import (
     program_upgrade,
 )
 from .console import complain, say
-from .errors import RingstandError
+from .errors import RingstandError, reason_of
 from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
@@ -57,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _print_failure(options, f"Failed to do it: {error.strerror or error}{where}{_remedy(error)}", {})
+        _print_failure(options, f"Failed to run `ringstand {options.verb}`: {reason_of(error)}", {})
         return 1
     except KeyboardInterrupt:
         complain("ringstand: interrupted; what was started as a unit goes on, see `systemctl list-units 'ringstand-*'`")
@@ -77,18 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         for flag, settings in options:
             sub.add_argument(flag, **settings)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, verb=name)
 
     for verbs in _VERBS:
         verbs.add_commands(command)
     command("version", _version, "the version of the protocol that modules speak with this program")
     return parser
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ". Free some space and inodes there (df -h, df -i) and run it again."
-    return ""
 
 
 def _print_failure(options: argparse.Namespace, message: str, details: dict[str, Any]) -> None:

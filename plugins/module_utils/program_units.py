@@ -16,7 +16,7 @@ from . import activation, early_build, process_moves, switch, unproven
 from .activation_record import record_ended, run_recorded, tell_ended
 from .activation_unit import holder
 from .console import complain, say
-from .errors import RingstandError
+from .errors import RingstandError, reason_of
 from .layout import SLOTS, AppSettings, Layout, app_names, load_settings
 from .ledger import Progress, last_live
 from .program_processes import KINDS as PROCESS_KINDS
@@ -103,7 +103,8 @@ def _boot(options: argparse.Namespace) -> int:
             with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
                 record_ended(settings.layout, put_right)
         except (RingstandError, OSError) as error:  # one broken app never keeps another from starting
-            complain(f"ringstand: {name}: {error}")
+            reason = reason_of(error) if isinstance(error, OSError) else error.message
+            complain(f"ringstand: {name}: {reason}")
             failed += 1
     return 1 if failed else 0
 

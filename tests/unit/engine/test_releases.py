@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, ledger, releases, switch
-from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError, reason_of
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
 
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
 
@@ -245,8 +245,7 @@ def test_what_told_its_end_and_an_early_build_are_not_written_again(layout: Layo
 
 def test_a_full_disk_is_a_reason_with_a_remedy() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "slots/green", None, "/srv/shop/live.0badc0de")
-    reason = activation_record._reason(AppSettings("shop", {}), "deploy", full)
-    assert reason.startswith("Failed to deploy shop: No space left on device: slots/green to /srv/shop/live.0badc0de.")
+    reason = reason_of(full)
+    assert reason.startswith("No space left on device: slots/green to /srv/shop/live.0badc0de.")
     assert "df -i" in reason
-    other = activation_record._reason(AppSettings("shop", {}), "deploy", OSError("odd"))
-    assert other == "Failed to deploy shop: odd"
+    assert reason_of(OSError("odd")) == "odd"
