@@ -69,6 +69,7 @@ def add_commands(command: Callable[..., None]) -> None:
         app,
         ("--archive", {"required": True, "metavar": "FILE"}),
         ("--sha", {"required": True}),
+        ("--package", {"action": "append", "default": [], "dest": "packages"}),
         by,
     )
     rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
@@ -196,7 +197,7 @@ def _build(options: argparse.Namespace) -> int:
     """Start to build what the first deploy needs; that deploy waits for it."""
     settings = load_settings(options.app)
     kept = early_build.keep_archive(settings, options.archive, options.sha)
-    start_build(settings, kept, options.sha, options.by)
+    start_build(settings, kept, options.sha, options.packages, options.by)
     say(json.dumps({"result": "ok", "archive": kept}))
     return 0
 
@@ -220,7 +221,7 @@ def _activation(options: argparse.Namespace) -> int:
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
     if request["kind"] == early_build.KIND:
         os.unlink(options.request)
-        early_build.build(settings, request["archive"], request["sha"], progress)
+        early_build.build(settings, request["archive"], request["sha"], request["packages"], progress)
         return 0
     # The webhook tells of it before anything is done.
     progress.about.update({key: request[key] for key in ("version", "sha") if key in request})
