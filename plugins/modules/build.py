@@ -34,6 +34,9 @@ options:
   archive:
     description: Set by the action plugin. The archive's path on the host.
     type: path
+  archive_content:
+    description: Set by the action plugin. A small archive itself, Base64.
+    type: str
   sha:
     description: Set by the action plugin. The commit, or the hash of the source's content.
     type: str
@@ -86,6 +89,7 @@ version:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
+from ..module_utils.handed_over import OPTIONS, archive_path
 from ..module_utils.host_program import call
 
 
@@ -97,19 +101,17 @@ def main() -> None:
             "source": {"type": "dict", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "by": {"type": "str"},
-            "archive": {"type": "path"},
-            "sha": {"type": "str"},
-            "version": {"type": "str"},
+            **OPTIONS,
         },
         supports_check_mode=True,
     )
-    archive, sha = module.params["archive"], module.params["sha"]
+    sha, kept = module.params["sha"], ""
     try:
-        kept = ""
-        if archive and not module.check_mode:
-            arguments = ["--archive", archive, "--sha", sha, "--by", module.params["by"]]
-            arguments += [f"--package={package}" for package in module.params["packages"]]
-            kept = call("build", module.params["app"], *arguments)["archive"]
+        with archive_path(module.params, module.tmpdir) as archive:
+            if archive and not module.check_mode:
+                arguments = ["--archive", archive, "--sha", sha, "--by", module.params["by"]]
+                arguments += [f"--package={package}" for package in module.params["packages"]]
+                kept = call("build", module.params["app"], *arguments)["archive"]
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     module.exit_json(changed=True, archive=kept, sha=sha, version=module.params["version"])
