@@ -48,7 +48,7 @@ def holder(layout: Layout) -> str:
     return f"{begun.get('kind')} by {begun.get('by')} since {begun.get('at')}, now at step {step!r}"
 
 
-def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
+def start_build(settings: AppSettings, archive: str, sha: str, packages: list[str], by: str) -> None:
     """Start the build of a virtual environment, and leave it to itself; a deploy waits for it.
 
     Nothing is started while something else of the app runs: then there is no hurry.
@@ -56,7 +56,8 @@ def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
     layout = settings.layout
     if holder(layout):
         return
-    _token, request_path = _write_request(layout, {"kind": "build", "by": by, "archive": archive, "sha": sha})
+    request = {"kind": "build", "by": by, "archive": archive, "sha": sha, "packages": packages}
+    _token, request_path = _write_request(layout, request)
     _start(layout, request_path, f"{_BUILD} {layout.app}", wait=False).wait()
 
 

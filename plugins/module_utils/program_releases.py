@@ -64,6 +64,7 @@ def add_commands(command: Callable[..., None]) -> None:
         app,
         ("--archive", {"required": True, "metavar": "FILE"}),
         ("--sha", {"required": True}),
+        ("--package", {"action": "append", "default": [], "dest": "packages"}),
         by,
     )
     rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
@@ -201,7 +202,7 @@ def _build(options: argparse.Namespace) -> int:
     """Start to build what the first deploy needs; that deploy waits for it."""
     settings = load_settings(options.app)
     kept = early_build.keep_archive(settings, options.archive, options.sha)
-    start_build(settings, kept, options.sha, options.by)
+    start_build(settings, kept, options.sha, options.packages, options.by)
     say(json.dumps({"result": "ok", "archive": kept}))
     return 0
 

@@ -46,7 +46,7 @@ def _activation(options: argparse.Namespace) -> int:
     progress = Progress(layout, request["kind"], request["by"], say, request["token"])
     if request["kind"] == early_build.KIND:
         os.unlink(options.request)
-        early_build.build(settings, request["archive"], request["sha"], progress)
+        early_build.build(settings, request["archive"], request["sha"], request["packages"], progress)
         return 0
     # The webhook tells of it before anything is done.
     progress.about.update({key: request[key] for key in ("version", "sha") if key in request})

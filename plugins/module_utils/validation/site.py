@@ -32,6 +32,7 @@ DERIVED_VARIABLES = {
     "certbot_removed_certificates": _ABSENT,
     "cli_install_enabled": _NOTHING,
     "gunicorn_apps": _APPS,
+    "gunicorn_build_packages": "Set flask_apps.<app>.apt_packages instead",
     "gunicorn_in_parts_enabled": _NOTHING,
     "gunicorn_probe_port": _NOTHING,
     "gunicorn_removed_apps": _ABSENT,
