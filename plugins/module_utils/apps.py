@@ -91,6 +91,7 @@ DEFAULTS: App = {
     "error_pages": {},
     "extra_configuration": "",
     "client_max_body_size_mb": 10,
+    "max_connections": None,
     "keep_releases": 5,
     "switch": "auto",
     "backup": True,

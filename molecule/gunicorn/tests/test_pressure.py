@@ -44,7 +44,7 @@ def connections(crucible) -> int:
 def test_what_is_under_way_ends_where_it_began(crucible):
     before = crucible.live()
     with visits(crucible) as found:
-        crucible.wait_for(lambda: connections(crucible) >= 3)
+        crucible.wait_for(lambda: connections(crucible) >= 2)  # to the slow reader all has been said
         deployed = crucible.deploy()
     assert deployed["result"] == "ok", deployed
     assert crucible.live() == deployed["release"] != before

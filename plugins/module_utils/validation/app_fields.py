@@ -128,6 +128,7 @@ APP_FIELDS = {
     "media": Field((dict,), options=MEDIA),
     **EDGE_FIELDS,
     "client_max_body_size_mb": _number(1, 102_400),
+    "max_connections": _number(0, 65_535),
     "keep_releases": _number(2, 100),
     "switch": Field((str,), choices=SWITCHES),
     "apt_packages": TEXTS,

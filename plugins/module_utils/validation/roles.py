@@ -28,7 +28,6 @@ from .tls import check_dns_plugin, check_own_certificate
 Facts = Mapping[str, Any]
 PORT = Field((int,), minimum=1024, maximum=65535)
 MAXMEMORY_MB = Field((int,), minimum=8, maximum=1_048_576)
-MAX_CONNECTIONS = Field((int,), minimum=1, maximum=65535)
 Checker = Callable[[str, Any, Facts, Problems], None]
 
 
@@ -122,9 +121,8 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
                 check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
                 check_static_url(static.get("url"), join(static_path, "url"), problems)
         check_edge(item, path, problems)
-        for key in ("timeout_seconds", "client_max_body_size_mb", "maintenance", *EDGE_FIELDS):
+        for key in ("timeout_seconds", "client_max_body_size_mb", "max_connections", "maintenance", *EDGE_FIELDS):
             check(item.get(key), APP_FIELDS[key], join(path, key), problems)
-        check(item.get("max_connections"), MAX_CONNECTIONS, join(path, "max_connections"), problems)
         check_maintenance(item.get("maintenance") or {}, join(path, "maintenance"), problems)
 
 

@@ -124,7 +124,7 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("nginx_sites", site(static=[{"url": "/static/", "dir": "/etc"}]), "[0].static[0].dir", ["of the system"]),
     ("nginx_sites", site(maintenance={"allow": ["192.0.2.1/24"]}), "[0].maintenance.allow[0]", ["192.0.2.0/24"]),
     ("nginx_sites", site(timeout_seconds=0), "[0].timeout_seconds", ["between 1"]),
-    ("nginx_sites", site(max_connections=0), "[0].max_connections", ["between 1"]),
+    ("nginx_sites", site(max_connections=-1), "[0].max_connections", ["between 0"]),
     ("nginx_settings", {"gzip": "on; }"}, ".gzip", ["one directive per key"]),
     ("nginx_settings", {"server {": "x"}, ".server {", ["name of a directive"]),
     ("nginx_certificates_dir", "/etc", "", ["of the system"]),
