@@ -93,6 +93,11 @@ options:
         description: Name or path of certbot.
         type: str
         default: certbot
+      dns_propagation_seconds:
+        description: Seconds that a plugin for DNS waits until its records are everywhere, by the plugin's name. Without
+          it as long as it likes.
+        type: dict
+        default: {}
   environment:
     description: Installs certbot into the virtual environment C(/opt/ringstand/certbot), before it is asked for
       anything. O(client.program) is then C(/opt/ringstand/certbot/bin/certbot).
@@ -231,6 +236,7 @@ CLIENT = {
     "ca_bundle_path": TEXT,
     "config_path": TEXT,
     "program": {"type": "str", "default": "certbot"},
+    "dns_propagation_seconds": {"type": "dict", "default": {}},
 }
 
 ENVIRONMENT = {
