@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-SITES = {"shop": ("shop", "www"), "blog": ("blog",), "wild": ("*.wild", "wild")}
+SITES = {"shop": ("shop", "www"), "blog": ("blog",), "wild": ("wild", "*.wild")}
 
 
 @pytest.fixture
