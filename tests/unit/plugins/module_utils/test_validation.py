@@ -97,6 +97,7 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
         "flask_apps.shop.domains[0]",
         ["Put another one first"],
     ),
+    (app(tls={"dns_plugin": "ovh"}), "flask_apps.shop.tls.dns_plugin", ["Add certbot_dns_credentials.ovh"]),
     (app(tls={"certificate": "lets_encrypt"}), "flask_apps.shop.tls.certificate", ["acme or own or self_signed"]),
     (app(tls="acme"), "flask_apps.shop.tls", ["a dictionary"]),
     (app(domains=["shop.localhost"]), "flask_apps.shop.domains[0]", ["no public certificate authority", "self_signed"]),
@@ -563,3 +564,11 @@ def test_postgresql_before_the_first_change(variables: dict[str, Any], path: str
     problems = check_site({"flask_apps": apps, **variables}, (), KNOWN, facts)
     assert [problem.path for problem in problems.errors] == ([path] if path else [])
     assert words in problems.message()
+
+
+def test_what_the_machines_certbot_cannot_do() -> None:
+    variables = {"flask_apps": app(tls={"certificate": "acme"}), "certbot_profile": "shortlived"}
+    facts = {"certbot_version": "2.9.0"}
+    assert "the certbot 2.9.0 of this host has no profiles" in check_site(variables, [], [], facts).message()
+    variables["flask_apps"] = app(tls={"certificate": "self_signed"})
+    assert check_site(variables, [], [], facts).errors == []
