@@ -66,6 +66,7 @@ DEFAULTS: App = {
     "migrations": "auto",
     "migrations_dir": None,
     "migration_command": None,
+    "migration_database_url": None,
     "migration_unversioned_tables_allowed": False,
     "migration_lock_timeout_seconds": 5,
     "migration_statement_timeout_seconds": 0,

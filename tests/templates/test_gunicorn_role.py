@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whom the folders of an app belong to."""
+"""Whom the folders of an app belong to, and what it has a file for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ APP = {"name": "shop", "wsgi": "shop:app", "environment": {}}
 SHARED = "/srv/shop/shared"
 
 
-def folders(**keys: Any) -> dict[str, tuple[str, str, str]]:
+def entries(**keys: Any) -> list[dict[str, Any]]:
     role = Role("gunicorn", gunicorn_apps=[{**APP, **keys}], cli_install_enabled=True)
-    entries = json.loads(role.template("files.json.j2"))
+    found: list[dict[str, Any]] = json.loads(role.template("files.json.j2"))
+    return found
+
+
+def folders(**keys: Any) -> dict[str, tuple[str, str, str]]:
     return {
         entry["path"]: (entry.get("owner", "root"), entry.get("group", "root"), entry.get("mode", "0755"))
-        for entry in entries
+        for entry in entries(**keys)
         if entry.get("state") == "directory"
     }
 
@@ -36,3 +40,13 @@ def test_nginx_reads_the_uploads_and_nothing_else(media: dict[str, str], folder:
     # Passed through, not listed; and what the app makes in the folder belongs to the group that may read it.
     assert found[SHARED] == ("shop", "www-data", "0710")
     assert found[f"{SHARED}/{folder}"] == ("shop", "www-data", "2750")
+
+
+@pytest.mark.parametrize(("url", "expected"), [
+    (None, {"state": "absent"}),
+    ("postgresql://u:a$b@db/x", {"mode": "0600", "secret_content": 'DATABASE_URL="postgresql://u:a\\$b@db/x"\n'}),
+])
+def test_the_direct_way_to_the_database_is_a_file_of_its_own(url: str | None, expected: dict[str, str]) -> None:
+    path = "/etc/ringstand/environment/shop.migration.env"
+    assert [entry for entry in entries(migration_database_url=url) if entry["path"] == path] == [
+        {"path": path, **expected}]

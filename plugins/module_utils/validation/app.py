@@ -86,6 +86,12 @@ def _check_database(app: Mapping[str, Any], path: str, problems: Problems) -> No
         rule = "database_url names a database elsewhere, but database asks for a local one"
         problems.add(join(path, "database"), rule, "Remove one of both")
     check_url(url, DATABASE_SCHEMES, join(path, "database_url"), problems)
+    direct, here = app.get("migration_database_url"), join(path, "migration_database_url")
+    if direct and not url:
+        rule = "it is the direct way to the database of database_url, which is not set"
+        problems.add(here, rule, "Set database_url as well, or remove it")
+    elif direct and str(direct).partition("://")[0] != str(url).partition("://")[0]:
+        problems.add(here, "it begins with another scheme than database_url", "The app reads both, so write the same")
     scheme = _text(app, "database_url_scheme")
     if scheme is not None and not DATABASE_SCHEME.fullmatch(scheme):
         remedy = "Write postgresql or postgresql+driver"
@@ -185,6 +191,7 @@ def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None
     check_commands(app, path, problems)
     check_processes(app.get("processes"), join(path, "processes"), problems)
     check_webhook(app.get("webhook_url"), join(path, "webhook_url"), problems)
+    check_url(app.get("migration_database_url"), DATABASE_SCHEMES, join(path, "migration_database_url"), problems)
     _check_paths(app, path, problems)
 
 

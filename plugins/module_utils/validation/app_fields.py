@@ -86,6 +86,7 @@ APP_FIELDS = {
     "migrations": Field((str,), choices=("auto", "flask", "alembic", "none")),
     "migrations_dir": TEXT,
     "migration_command": TEXT,
+    "migration_database_url": SECRET,
     "migration_unversioned_tables_allowed": SWITCH,
     "migration_lock_timeout_seconds": _seconds(1, 600),
     "migration_timeout_seconds": _seconds(10, 86_400),

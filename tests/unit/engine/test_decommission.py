@@ -20,6 +20,7 @@ OF_SHOP = [
     "etc/ringstand/gunicorn/shop.py",
     "etc/ringstand/environment/shop.env",
     "etc/ringstand/environment/shop.build.env",
+    "etc/ringstand/environment/shop.migration.env",
     "etc/ringstand/maintenance/shop.on",
     "etc/ringstand/certificates/shop/fullchain.pem",
     "etc/ringstand/apps/shop.json",
