@@ -19,6 +19,7 @@ from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment, check_packages, check_role_name
 from .problems import Problems, join
 from .processes import check_commands, check_processes, check_webhook
+from .redis import check_redis
 from .schema import check_keys
 from .secrets import check_postgresql_password, check_secret, check_url
 from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
@@ -213,6 +214,7 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     _check_database(app, path, problems)
     check_maintenance(_mapping(app, "maintenance"), join(path, "maintenance"), problems)
     check_edge(app, path, problems)
+    check_redis(app.get("redis"), join(path, "redis"), problems)
     redis = app.get("redis") is not False
     check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
     for key in ("secret_key", "redis_password"):
