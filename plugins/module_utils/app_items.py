@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
@@ -89,9 +90,17 @@ def environment(app: App, workers: int, secrets: Mapping[str, Any]) -> dict[str,
     for purpose, name in (("queue", "REDIS_URL"), ("cache", "REDIS_CACHE_URL")):
         if purpose in app["redis"]:
             password = quote(_secret(secrets, app, "redis_password"), safe="")
-            port = app["redis"][purpose]["port"]
-            values[name] = f"redis://{app['name']}:{password}@{REDIS_ADDRESS}:{port}/0"
+            values[name] = _redis_url(f"{app['name']}:{password}", app["redis"][purpose])
     return {**values, **app["environment"]}
+
+
+def _redis_url(login: str, instance: App) -> str:
+    """Where the app finds its own instance. With remote clients it speaks nothing but TLS.
+
+    The name in its certificate is then the one that those use: on loopback there is nobody to mistake it for.
+    """
+    place = f"{login}@{REDIS_ADDRESS}:{instance['port']}/0"
+    return f"rediss://{place}?ssl_cert_reqs=none" if instance.get("clients") else f"redis://{place}"
 
 
 def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]:
@@ -101,11 +110,30 @@ def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]
         {
             "name": f"{app['name']}-{purpose}",
             "purpose": purpose,
-            **settings,
+            **{key: value for key, value in settings.items() if key != "clients"},
+            **_redis_bind(settings.get("clients") or []),
             "users": [{"name": app["name"], "password": _secret(secrets, app, "redis_password")}],
         }
         for app in normalise(apps, overrides).values()
         for purpose, settings in app["redis"].items()
+    ]
+
+
+def _redis_bind(clients: list[str]) -> App:
+    """The addresses that remote clients need beside loopback: all of a kind, of which the firewall lets theirs in."""
+    if not clients:
+        return {}
+    versions = {ip_network(client).version for client in clients}
+    return {"bind": ["0.0.0.0" if 4 in versions else "127.0.0.1", "::" if 6 in versions else "::1"]}  # noqa: S104
+
+
+def redis_firewall(apps: Any, overrides: Any = None) -> list[App]:
+    """One firewall rule per remote client of each instance."""
+    return [
+        {"port": settings["port"], "proto": "tcp", "from": client}
+        for app in normalise(apps, overrides).values()
+        for settings in app["redis"].values()
+        for client in settings.get("clients", [])
     ]
 
 

@@ -107,6 +107,17 @@ class Layout:
         return self._path("etc/ringstand/environment", f"{self.app}.build.env")
 
     @property
+    def migration_environment_file(self) -> str:
+        """What is different for migrations, dumps and psql: a DATABASE_URL without a pooler. It may be missing."""
+        return self._path("etc/ringstand/environment", f"{self.app}.migration.env")
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """All files with secrets that are written for the app; only the first is there for each."""
+        others = (self.build_environment_file, self.migration_environment_file, self.webhook_file)
+        return (self.environment_file, *others)
+
+    @property
     def gunicorn_config(self) -> str:
         return self._path("etc/ringstand/gunicorn", f"{self.app}.py")
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import builds
-from .app_unit import run_in_unit
+from .app_unit import AppUnit, run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import Progress, read_lines
@@ -155,8 +155,14 @@ def _plan(settings: AppSettings, release: str) -> MigrationPlan:
     )
 
 
-def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, alone: bool = False) -> Any:
+def _unit(settings: AppSettings, release: str, alone: bool = False) -> AppUnit:
+    """The unit of a migration, which connects to the database directly where the app uses a pooler."""
     unit = one_off_unit(settings, release) if alone else release_unit(settings, release, "migrate")
+    return replace(unit, overriding_file=settings.layout.migration_environment_file)
+
+
+def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, alone: bool = False) -> Any:
+    unit = _unit(settings, release, alone)
     request = MigrationRequest(
         app=settings.name,
         app_dir=unit.working_dir,
@@ -180,6 +186,7 @@ def in_keys_of_an_app(message: str) -> str:
     """What names an option of the module db_upgrade, with the key of an app in its place."""
     message = re.sub(r"\b((?:lock_|statement_)?timeout_seconds)\b", r"migration_\1", message)
     message = message.replace("upgrade_command to `flask", "migration_command to `flask")
+    message = message.replace("Set database_url to", "Set migration_database_url to")
     return message.replace("set allow_unversioned_tables", "set migration_unversioned_tables_allowed: true")
 
 
@@ -190,7 +197,7 @@ def _run_command(settings: AppSettings, release: str, plan: MigrationPlan) -> st
         "statement_timeout": settings.migration_statement_timeout_seconds,
     }
     options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items() if seconds)
-    unit = release_unit(settings, release, "migrate")
+    unit = _unit(settings, release)
     unit = replace(unit, environment={**unit.environment, **({"PGOPTIONS": options} if options else {})})
     done = run_in_unit(plan.command, app=unit, timeout_seconds=settings.migration_timeout_seconds)
     builds.must_succeed(done, f"run migration_command {settings.migration_command!r} of {settings.name}")

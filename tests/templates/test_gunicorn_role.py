@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whom the folders of an app belong to, and gunicorn's settings."""
+"""Whom the folders of an app belong to, what it has a file for, and gunicorn's settings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ APP = {"name": "shop", "wsgi": "shop:app", "environment": {}}
 SHARED = "/srv/shop/shared"
 
 
-def folders(**keys: Any) -> dict[str, tuple[str, str, str]]:
+def entries(**keys: Any) -> list[dict[str, Any]]:
     role = Role("gunicorn", gunicorn_apps=[{**APP, **keys}], cli_install_enabled=True)
-    entries = json.loads(role.template("files.json.j2"))
+    found: list[dict[str, Any]] = json.loads(role.template("files.json.j2"))
+    return found
+
+
+def folders(**keys: Any) -> dict[str, tuple[str, str, str]]:
     return {
         entry["path"]: (entry.get("owner", "root"), entry.get("group", "root"), entry.get("mode", "0755"))
-        for entry in entries
+        for entry in entries(**keys)
         if entry.get("state") == "directory"
     }
 
@@ -56,3 +60,13 @@ def test_the_threads_of_a_gthread_worker_take_their_connections_themselves(keys:
              for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
     assert ast.dump(given["worker_class"]) == ast.dump(worker_class.value)
     assert [node.name for node in settings.body if isinstance(node, ast.ClassDef)] == ["SlotWorker"][: not keys]
+
+
+@pytest.mark.parametrize(("url", "expected"), [
+    (None, {"state": "absent"}),
+    ("postgresql://u:a$b@db/x", {"mode": "0600", "secret_content": 'DATABASE_URL="postgresql://u:a\\$b@db/x"\n'}),
+])
+def test_the_direct_way_to_the_database_is_a_file_of_its_own(url: str | None, expected: dict[str, str]) -> None:
+    path = "/etc/ringstand/environment/shop.migration.env"
+    assert [entry for entry in entries(migration_database_url=url) if entry["path"] == path] == [
+        {"path": path, **expected}]

@@ -76,7 +76,10 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
         check_item_name(item.get("name"), join(path, "name"), problems)
         check(item.get("port"), PORT, join(path, "port"), problems)
         check(item.get("maxmemory_mb"), MAXMEMORY_MB, join(path, "maxmemory_mb"), problems)
-        addresses(join(path, "bind"), item.get("bind") or [], problems)
+        bound = Problems()
+        addresses(join(path, "bind"), item.get("bind") or [], bound)
+        problems.errors += bound.errors
+        problems.notes += [] if item.get("tls") else bound.notes
         if item.get("tls"):
             check_own_certificate(item["tls"], join(path, "tls"), problems)
         elif not item.get("plaintext_allowed") and not all(map(is_loopback, item.get("bind") or [])):

@@ -45,6 +45,12 @@ def test_a_build_takes_no_processor_from_what_serves() -> None:
     assert "--property=Nice=10" not in unit_arguments(unit(), "x.service", 60)
 
 
+def test_a_file_that_overrides_the_environment_is_read_after_it_when_it_is_there() -> None:
+    arguments = unit_arguments(unit(environment_file="/e/shop.env", overriding_file="/e/shop.migration.env"), "x", 60)
+    files = [argument for argument in arguments if "EnvironmentFile" in argument]
+    assert files == ["--property=EnvironmentFile=/e/shop.env", "--property=EnvironmentFile=-/e/shop.migration.env"]
+
+
 def test_without_outbound_network_only_this_host_is_reached() -> None:
     directives = sandbox_directives(outbound_network=False)
     assert ("IPAddressDeny", "any") in directives

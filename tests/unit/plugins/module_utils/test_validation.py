@@ -23,6 +23,7 @@ BLOG = {**SHOP, "domains": ["blog.example.com"]}
 KNOWN = {"postgresql_databases", "nginx_sites", "redis_instances", "host_timezone", "gunicorn_apps"}
 MACHINE = {"memory_mb": 2048, "cpu_count": 2}
 CANARY = "Canary7qP2"
+REDIS_TLS = {"tls": {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}}
 GOOD = "Zq7-wr2_Xp9-m4K"
 
 
@@ -249,6 +250,12 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (two(database={"name": "shop"}), "flask_apps.blog.database.name", ["flask_apps.shop.database.name", "its own"]),
     (app(database_url=f"db/{CANARY}"), "flask_apps.shop.database_url", ["postgresql://"]),
     (app(database_url="postgresql://u:changeme@db/x"), "flask_apps.shop.database_url", ["placeholder"]),
+    (app(migration_database_url=f"db/{CANARY}", database_url="postgresql://u:Zq7-wr2_Xp9@db/x"),
+     "flask_apps.shop.migration_database_url", ["postgresql://"]),
+    (app(migration_database_url=f"postgresql://u:{CANARY}@db/x"), "flask_apps.shop.migration_database_url",
+     ["database_url, which is not set"]),
+    (app(migration_database_url=f"postgresql://u:{CANARY}@db/x", database_url="postgresql+psycopg://u:Zq7-wr2_X@db/x"),
+     "flask_apps.shop.migration_database_url", ["another scheme"]),
     (app(database_url=f"sqlite:///{CANARY}", database=True), "flask_apps.shop.database", ["Remove one of both"]),
     (app(database_url_scheme="mysql"), "flask_apps.shop.database_url_scheme", ['"mysql"', "postgresql+driver"]),
     (app(database=False, migrations="flask"), "flask_apps.shop.migrations", ["no database"]),
@@ -261,6 +268,14 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (app(hook_timeout_seconds=0), "flask_apps.shop.hook_timeout_seconds", ["between 1 and 86400"]),
     (app(hook_timeout_seconds="10m"), "flask_apps.shop.hook_timeout_seconds", ['"10m"', "an integer or a fraction"]),
     # redis
+    (app(redis={"queue": {"clients": ["192.0.2.7"]}}), "flask_apps.shop.redis.queue.tls",
+     ["unencrypted", "chain_path"]),
+    (app(redis={"queue": {**REDIS_TLS, "clients": ["192.0.2.7/24"]}}), "flask_apps.shop.redis.queue.clients[0]",
+     ["Write 192.0.2.0/24"]),
+    (app(redis={"queue": {**REDIS_TLS, "clients": ["::/0"]}}), "flask_apps.shop.redis.queue.clients[0]", ["everybody"]),
+    (app(redis={"queue": REDIS_TLS}), "flask_apps.shop.redis.queue.tls", ["Name clients"]),
+    (app(redis={"cache": {"clients": ["192.0.2.7"], "tls": {"chain": "x", "key": CANARY}}}),
+     "flask_apps.shop.redis.cache.tls.chain", ["no certificate in PEM"]),
     (app(redis={"jobs": {}}), "flask_apps.shop.redis.jobs", ["not known", "queue, cache"]),
     (app(redis={"queue": {"maxmemory_mb": 0}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["between 8"]),
     (app(redis={"queue": {"maxmemory_mb": "64mb"}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["an integer"]),
@@ -350,7 +365,9 @@ GOOD_APPS: list[dict[str, Any]] = [
     app(source={"git": "/srv/git/shop.git"}),
     app(redis=False, environment={"REDIS_URL": "redis://elsewhere/0"}),
     app(redis={"cache": {"maxmemory_mb": 256, "port": 6400}}),
+    app(redis={"queue": {**REDIS_TLS, "clients": ["192.0.2.7", "2001:db8::/64"]}}),
     app(database={"name": "shop_production", "extensions": ["citext"]}, database_url_scheme="postgresql+psycopg"),
+    app(database_url="postgresql://u:Zq7-wr2_Xp9@db:6432/x", migration_database_url="postgresql://u:Zq7-wr2_Xp9@db/x"),
     app(database=False, database_url="mysql+pymysql://shop:Zq7-wr2_Xp9@db.example.com/shop"),
     app(release_command="flask translate compile && flask 'warm up'"),
     app(release_command=["flask a", "flask b\n"]),

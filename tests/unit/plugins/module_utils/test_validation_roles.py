@@ -191,6 +191,8 @@ def test_listening_everywhere_is_told() -> None:
     problems = check("redis_instances", redis(bind=["0.0.0.0"], plaintext_allowed=True))
     assert problems.errors == []
     assert "every network" in str(problems.notes[0])
+    certificate = {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}
+    assert check("redis_instances", redis(bind=["0.0.0.0"], tls=certificate)).notes == []
 
 
 def test_a_role_without_checks() -> None:
