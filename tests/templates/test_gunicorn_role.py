@@ -13,6 +13,7 @@ from role_templates import Role
 
 APP = {"name": "shop", "wsgi": "shop:app", "environment": {}}
 SHARED = "/srv/shop/shared"
+SLOT_WORKER = 'f"{__name__}.SlotWorker" if gunicorn.version_info[0] <= 27 else "gthread"'
 
 
 def entries(**keys: Any) -> list[dict[str, Any]]:
@@ -46,7 +47,7 @@ def test_nginx_reads_the_uploads_and_nothing_else(media: dict[str, str], folder:
 @pytest.mark.parametrize(
     ("keys", "worker_class"),
     [
-        ({}, ast.parse('f"{__name__}.SlotWorker"').body[0]),
+        ({}, ast.parse(SLOT_WORKER).body[0]),
         ({"worker_class": "gevent"}, ast.parse('"gevent"').body[0]),
         ({"worker_class": "gunicorn.workers.gthread.ThreadWorker", "threads": 4},
          ast.parse('"gunicorn.workers.gthread.ThreadWorker"').body[0]),
