@@ -45,7 +45,11 @@ _SIGNS = (
         r"|Requesting \S+: |Remote end closed connection|Server Error for url",
     ),
 )
-_PROBLEM = re.compile(r"Domain: *(\S+)\s+Type: *(\S+)\s+Detail: *(.+?)(?=\n\s*\n|\n\s*Domain:|\nHint:|\Z)", re.DOTALL)
+# From 5.3 on they say identifier, because it may be an address.
+_PROBLEM = re.compile(
+    r"(?:Domain|Identifier): *(\S+)\s+Type: *(\S+)\s+Detail: *(.+?)(?=\n\s*\n|\n\s*(?:Domain|Identifier):|\nHint:|\Z)",
+    re.DOTALL,
+)
 # In a traceback, of the exception that was caught.
 _CAUSE = re.compile(r"^[\w.]+: ([^\n]+)\n\n(?:During handling of the above|The above exception was the)", re.MULTILINE)
 _NOISE = re.compile(
