@@ -7,7 +7,7 @@
   bin/soak full [--count 600]         fill the repository's disk for so many seconds under writing, then make room
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
   bin/soak pgbench                    the role's settings beside the distribution's, by turns
-  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again
+  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again, under a live shop
   bin/soak certbot                    the certificates with certbot 1.21 to 5.8, on Debian 12
   bin/soak power [--count 20]         cut the power in deploys, so that what was not flushed is gone; full disks
   bin/soak vm [--count 22]            the same in an emulated machine, and reboots, clocks, memory
@@ -44,6 +44,7 @@ import loss_trials  # noqa: E402
 import restore_trials  # noqa: E402
 import speed_trials  # noqa: E402
 import switch_trials  # noqa: E402
+import upgrade_trials  # noqa: E402
 import vm_trials  # noqa: E402
 from power_host import PowerHost  # noqa: E402
 from remote import Remote  # noqa: E402
@@ -161,14 +162,12 @@ def power(soak: Soak) -> Iterator[dict[str, Any]]:
         yield from vm_trials.run(host, soak.chosen(vm_trials.HOST_PLAN), soak.count, soak.chance, say)
 
 
-def pgbench(soak: Soak) -> Iterator[dict[str, Any]]:
-    """Yields what each kind of load makes of the role's settings and of the distribution's."""
-    yield from _on_a_host(soak, lambda remote: database_trials.pgbench(remote, soak.count, say))
-
-
 def upgrade(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields the outcome of each way of an upgrade."""
-    yield from _on_a_host(soak, lambda remote: database_trials.upgrade(remote, soak.count, say))
+    with Place(soak.name, soak.distribution) as place:
+        for case in upgrade_trials.run(place, soak.count, say):
+            soak.facts["versions"] = Remote(soak.name).versions()
+            yield case
 
 
 def certbot(soak: Soak) -> Iterator[dict[str, Any]]:
@@ -177,6 +176,11 @@ def certbot(soak: Soak) -> Iterator[dict[str, Any]]:
     chosen = [name for (name,) in soak.chosen(plan)]
     versions = tuple(one for one in certbot_trials.VERSIONS if one.certbot in chosen)
     yield from _on_a_host(soak, lambda remote: certbot_trials.run(certbot_trials.Place(remote), versions, say))
+
+
+def pgbench(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields what each kind of load makes of the role's settings and of the distribution's."""
+    yield from _on_a_host(soak, lambda remote: database_trials.pgbench(remote, soak.count, say))
 
 
 def _on_a_host(soak: Soak, trials: Callable[[Remote], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -241,8 +245,10 @@ TOPICS = {
                 f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
                 f"turns, {database_trials.PAIRS} times each, after one that fills the buffers. Passed: the median is "
                 "at least that of the distribution."),
-    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17, a refused one first, then there, back and there "
-                "again, with backups. Passed: the version is as wanted, every row is there, and a backup is good."),
+    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17 by the playbook, under a shop with a visitor; one "
+                "that fails first, then there, back and there again. Passed: the version is as wanted; the visitor got "
+                "nothing but pages and, meanwhile, the maintenance page; visits are counted without a gap from where "
+                "that database was left; the same release serves, and a backup is good."),
     "certbot": (certbot, len(certbot_trials.VERSIONS) + 1, "Each version of certbot, with packages of its time, in the "
                 "role's virtual environment, against Pebble: the roles as in the molecule scenario, again without a "
                 "change, and all of molecule/certbot/files/scenarios.py: lifetimes of 90, 45 and 6 days with the clock "
