@@ -21,15 +21,17 @@ OPTIONS: dict[str, Any] = {
 
 
 @contextlib.contextmanager
-def archive_path(parameters: dict[str, Any], directory: str) -> Iterator[str]:
+def archive_path(module: Any) -> Iterator[str]:
     """The archive's path during the block; empty when there is none. What came with the call is gone after it."""
-    if not parameters["archive_content"]:
-        yield parameters["archive"] or ""
+    content = module.params["archive_content"]
+    if not content:
+        yield module.params["archive"] or ""
         return
-    descriptor, path = tempfile.mkstemp(suffix=".tar", dir=directory)
+    # Only now: the module makes its directory when it is asked for it, which in check mode nobody does.
+    descriptor, path = tempfile.mkstemp(suffix=".tar", dir=module.tmpdir)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(base64.b64decode(parameters["archive_content"]))
+            stream.write(base64.b64decode(content))
         yield path
     finally:
         os.unlink(path)

@@ -107,7 +107,7 @@ def main() -> None:
     )
     sha, kept = module.params["sha"], ""
     try:
-        with archive_path(module.params, module.tmpdir) as archive:
+        with archive_path(module) as archive:
             if archive and not module.check_mode:
                 arguments = ["--archive", archive, "--sha", sha, "--by", module.params["by"]]
                 arguments += [f"--package={package}" for package in module.params["packages"]]

@@ -226,7 +226,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        with archive_path(module.params, module.tmpdir) as archive:
+        with archive_path(module) as archive:
             result = run(module.params, archive, module.check_mode)
         if module.check_mode and result["changed"]:
             module.warn(

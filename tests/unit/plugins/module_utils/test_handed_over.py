@@ -12,27 +12,38 @@ from ansible_collections.ringstand.flask.plugins.module_utils.handed_over import
 from ansible_collections.ringstand.flask.plugins.plugin_utils import source_action
 from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import ResolvedSource
 
-NOTHING = dict.fromkeys(OPTIONS)
+
+
+class Module:
+    """What is asked of a module, which makes its directory only when it is asked for it."""
+
+    def __init__(self, directory: Path | None, **params: str | None) -> None:
+        self.params = {**dict.fromkeys(OPTIONS), **params}
+        self._directory = directory
+
+    @property
+    def tmpdir(self) -> str:
+        assert self._directory, "a directory was made"
+        return str(self._directory)
 
 
 def test_what_came_with_the_call_is_a_private_file_and_then_gone(tmp_path: Path) -> None:
     content = bytes(range(256))
-    given = {**NOTHING, "archive_content": base64.b64encode(content).decode()}
-    with archive_path(given, str(tmp_path)) as path:
+    with archive_path(Module(tmp_path, archive_content=base64.b64encode(content).decode())) as path:
         assert Path(path).read_bytes() == content
         assert os.stat(path).st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_gone_after_a_failure_too(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no"), archive_path({**NOTHING, "archive_content": "AA=="}, str(tmp_path)):
+    with pytest.raises(ValueError, match="no"), archive_path(Module(tmp_path, archive_content="AA==")):
         raise ValueError("no")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("given", ["/tmp/source.tar", None])
-def test_a_file_that_was_transferred_stays(given: str | None, tmp_path: Path) -> None:
-    with archive_path({**NOTHING, "archive": given}, str(tmp_path)) as path:
+def test_a_file_that_was_transferred_stays_and_without_one_nothing_is_made(given: str | None) -> None:
+    with archive_path(Module(None, archive=given)) as path:
         assert path == (given or "")
 
 
