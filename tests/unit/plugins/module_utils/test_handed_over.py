@@ -13,7 +13,6 @@ from ansible_collections.ringstand.flask.plugins.plugin_utils import source_acti
 from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import ResolvedSource
 
 
-
 class Module:
     """What is asked of a module, which makes its directory only when it is asked for it."""
 
