@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import backup_archiving, backup_offsite_host, file_transaction, files, pgbackrest
+from . import backup_archiving, backup_offsite_host, backup_offsite_look, file_transaction, files, pgbackrest
 from .backup_offsite import ONLY_HERE
 from .backup_settings import KEY_PATH
 from .commands import run
@@ -188,18 +188,23 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
     installed: tuple[int, ...] = BUNDLE_VERSION
     if cluster and (not check or os.path.exists("/usr/bin/pgbackrest")):
         installed = pgbackrest.version()
-        backup_offsite_host.check_possible(wanted.repository, installed)
+        backup_offsite_host.check_possible(wanted.repository, installed, check)
     backup_offsite_host.check_mounted(wanted.repository, wanted.offsite)
     if not key and not check:
         return state, []
+    is_new = backup_offsite_look.look(wanted.repository, wanted.offsite, key, wanted.recover, check)
     config, lines = "", [] if cluster is None else cluster_lines(wanted.cluster, cluster.data_dir, cluster.port)
     if cluster:
         config = config_text(wanted, stanza, cluster.data_dir, cluster.port, installed)
     items = entries(wanted, key, config)
     elsewhere = backup_offsite_host.entries(wanted.repository, wanted.offsite, key, lines)
     items += [files.parse_entry(item) for item in elsewhere]
+    if not check:
+        backup_offsite_host.leave(elsewhere)
     changes = files.plan(items, check=True) if check else file_transaction.apply(items, [])
     state["changes"] = [change.entry.path for change in changes]
+    if not check:
+        backup_offsite_host.arrive(elsewhere, state["changes"])
     if wanted.recover:
         state["backups"] = backup_offsite_host.require_backups(wanted.offsite, wanted.cluster)
         return state, changes
@@ -211,7 +216,7 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
         state["changes"].append(f"stanza {stanza.name}")
     if wanted.offsite:
         data_dir = cluster.data_dir if cluster else "/srv"
-        backup_offsite_host.ensure(wanted.offsite, wanted.cluster, data_dir, state, check)
+        backup_offsite_host.ensure(wanted.offsite, wanted.cluster, data_dir, state, check, is_new)
     else:
         state["warnings"].append(ONLY_HERE)
     return state, changes

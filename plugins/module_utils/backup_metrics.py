@@ -45,5 +45,7 @@ def metrics(status: Mapping[str, Any]) -> Exposition:
     add("repository_needed_bytes", "What has to be free for the next full backup.", [({}, space.get("needed_bytes"))])
     add("drill_phase_seconds", "How long each phase of the last restore drill took.",
         [({"phase": phase}, value) for phase, value in (drill.get("phases") or {}).items()])
+    add("drill_uncounted_tables", "Tables whose rows the last drill has not compared, being large or not read in time.",
+        [({}, drill.get("tables_not_counted"))])
     add("drill_restored_bytes", "Size of the cluster that the last drill restored.", [({}, drill.get("bytes"))])
     return exposition

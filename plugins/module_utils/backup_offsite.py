@@ -16,29 +16,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import backup_ssh
+from .backup_ssh import DIRECTORY
 from .pgbackrest import Stanza
 from .restic import Repository
 
-DIRECTORY = "/etc/ringstand/offsite"
 CONFIG_PATH = f"{DIRECTORY}/pgbackrest.conf"
 # pgBackRest runs as postgres and restic as root, so that each has a file that only it can read.
 OWNER_KEY_PATH = f"{DIRECTORY}/postgres.key"
-ROOT_KEY_PATH = f"{DIRECTORY}/root.key"
-KNOWN_HOSTS_PATH = f"{DIRECTORY}/known_hosts"
-SSH_CONFIG_PATH = f"{DIRECTORY}/ssh_config"
-CREDENTIALS_PATH = f"{DIRECTORY}/s3_credentials"
-CA_PATH = f"{DIRECTORY}/ca.pem"
 SPOOL_DIR = "/var/spool/ringstand-offsite"
-SSH_NAME = "ringstand-offsite"
-PATH, S3, SFTP = "path", "s3", "sftp"
+PATH, S3, SFTP, SSH = "path", "s3", "sftp", "ssh"
 ONLY_HERE = "Backups live on this machine only: they are lost with it. Set backup_repository to keep them elsewhere too"
 
 
 @dataclass(frozen=True)
 class Offsite:
-    """What ``settings.json`` says of it. ``base`` is the directory (or prefix) of this host alone.
+    """What ``settings.json`` says of it. ``base`` is the directory (or prefix) of this host alone, seen by pgBackRest.
 
     ``restic`` is the location of the files as restic names it; ``dumps`` tells whether the dumps go there as well.
+    ``mounts`` is the directory over there that has to be mounted for pgBackRest, ``replaces`` the machine whose place
+    this host may take (see backup_owner).
     """
 
     type: str
@@ -49,20 +46,22 @@ class Offsite:
     full_count: int = 2
     files_days: int = 30
     dumps: bool = True
+    mounts: str = ""
+    replaces: str = ""
 
     def stanza(self, name: str) -> Stanza:
         """The backups of the cluster ``name`` there."""
-        return Stanza(name, f"{self.where}/pgbackrest", CONFIG_PATH)
+        return Stanza(name, f"{self.where}/pgbackrest", CONFIG_PATH, self.mounts)
 
-    def repository(self, password_file: str) -> Repository:
-        """The files there."""
+    def repository(self, password_file: str, directory: str = DIRECTORY) -> Repository:
+        """The files there; ``directory`` has what leads there."""
         options: list[str] = []
         environment: dict[str, str] = {}
-        if self.type == SFTP:
-            options += ["-o", f"sftp.command=ssh -F {SSH_CONFIG_PATH} {SSH_NAME} -s sftp"]
+        if self.type in (SFTP, SSH):
+            options += ["-o", f"sftp.command=ssh -F {directory}/ssh_config {backup_ssh.NAME} -s sftp"]
         if self.type == S3:
-            environment = {"AWS_SHARED_CREDENTIALS_FILE": CREDENTIALS_PATH}
-            options += [f"--cacert={CA_PATH}"] if self.own_ca else []
+            environment = {"AWS_SHARED_CREDENTIALS_FILE": f"{directory}/s3_credentials"}
+            options += [f"--cacert={directory}/ca.pem"] if self.own_ca else []
         return Repository(self.restic, password_file, self.type != PATH, options, environment)
 
 
@@ -82,15 +81,18 @@ def describe(given: Mapping[str, Any] | None, host: str, full_count: int, files_
     if not given:
         return None
     base = base_of(given, host)
+    mounts = str(given["path"]) if given["type"] == SSH else ""
     return {
         "type": given["type"],
         "where": where(given, base),
-        "base": base,
+        "base": os.path.join(backup_ssh.MOUNT_DIR, os.path.basename(base)) if mounts else base,
         "restic": restic_location(given, base),
         "own_ca": bool(given.get("ca_certificate")),
         "full_count": int(given.get("retention_full_count") or full_count),
         "files_days": int(given.get("retention_files_days") or files_days),
         "dumps": given.get("dumps") is not False,
+        "mounts": mounts,
+        "replaces": str(given.get("replaces") or ""),
     }
 
 
@@ -106,7 +108,7 @@ def where(given: Mapping[str, Any], base: str) -> str:
     if given["type"] == S3:
         return f"s3://{endpoint(given)}/{given['bucket']}{base}"
     port = int(given.get("port") or 22)
-    return f"sftp://{given['user']}@{given['host']}{'' if port == 22 else f':{port}'}{base}"
+    return f"{given['type']}://{given['user']}@{given['host']}{'' if port == 22 else f':{port}'}{base}"
 
 
 def restic_location(given: Mapping[str, Any], base: str) -> str:
@@ -115,7 +117,7 @@ def restic_location(given: Mapping[str, Any], base: str) -> str:
         return f"{base}/restic"
     if given["type"] == S3:
         return f"s3:https://{endpoint(given)}/{given['bucket']}{base}/restic"
-    return f"sftp:{SSH_NAME}:{base}/restic"
+    return f"sftp:{backup_ssh.NAME}:{base}/restic"
 
 
 def endpoint(given: Mapping[str, Any]) -> str:

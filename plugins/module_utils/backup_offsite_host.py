@@ -8,28 +8,37 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import backup_offsite, pgbackrest, restic
-from .backup_offsite import CONFIG_PATH, CREDENTIALS_PATH, OWNER_KEY_PATH, PATH, ROOT_KEY_PATH, S3, SFTP, SPOOL_DIR
+from . import backup_offsite, backup_ssh, pgbackrest, restic
+from .backup_offsite import CONFIG_PATH, OWNER_KEY_PATH, PATH, S3, SFTP, SPOOL_DIR, SSH
 from .backup_settings import KEY_PATH
 from .errors import RingstandError
 from .pgbackrest import OWNER
 
-HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
 # https://pgbackrest.org/release.html: SFTP came with 2.46, and known_hosts with 2.48.
 SFTP_VERSION = (2, 48)
 # A backup ends well once its WAL is there, which is shipped every few seconds.
 ARCHIVE_TIMEOUT_SECONDS = 300
+# What holds a secret, or runs, and is not for every type.
+_LEFT = (
+    CONFIG_PATH, OWNER_KEY_PATH, backup_ssh.UNIT_PATH,
+    *(f"{backup_ssh.DIRECTORY}/{name}" for name in ("root.key", "s3_credentials")),
+)
 
 
-def check_possible(given: Mapping[str, Any], version: tuple[int, ...]) -> None:
-    """Raise :class:`RingstandError` when the installed pgBackRest has no way to such a place."""
+def check_possible(given: Mapping[str, Any], version: tuple[int, ...], check: bool = False) -> None:
+    """Raise :class:`RingstandError` when the installed pgBackRest has no way to such a place.
+
+    With ``check`` packages may yet be installed.
+    """
     if given and given["type"] == SFTP and version < SFTP_VERSION:
         found, needed = (".".join(str(number) for number in numbers) for numbers in (version, SFTP_VERSION))
         raise RingstandError(
             f"Failed to set up backup_repository: pgBackRest {found} on this host cannot use SFTP with checked host "
-            f"keys, which needs {needed}. Nothing was changed. Use type s3 or path, or a newer pgBackRest, such as "
-            "that of Debian 13 or of PostgreSQL's own package archive"
+            f"keys, which needs {needed}. Nothing was changed. Use type ssh with the same keys, which goes with every "
+            "pgBackRest, or s3, or path"
         )
+    if given and given["type"] == SSH and not check:
+        backup_ssh.check_installed()
 
 
 def check_mounted(given: Mapping[str, Any], described: Mapping[str, Any]) -> None:
@@ -60,7 +69,7 @@ def check_mounted(given: Mapping[str, Any], described: Mapping[str, Any]) -> Non
 def config_text(given: Mapping[str, Any], described: Mapping[str, Any], key: str, cluster: Sequence[str]) -> str:
     """The text of pgBackRest's configuration, key included; ``cluster`` are the lines of the stanza's section."""
     lines = [
-        f"{HEADER}.",
+        f"{backup_ssh.HEADER}.",
         "[global]",
         f"repo1-path={described['base']}/pgbackrest",
         "repo1-cipher-type=aes-256-cbc",
@@ -90,7 +99,7 @@ def _storage(given: Mapping[str, Any]) -> list[str]:
             f"repo1-sftp-host-user={given['user']}",
             "repo1-sftp-host-key-hash-type=sha256",
             "repo1-sftp-host-key-check-type=strict",
-            f"repo1-sftp-known-host={backup_offsite.KNOWN_HOSTS_PATH}",
+            f"repo1-sftp-known-host={backup_ssh.DIRECTORY}/known_hosts",
             f"repo1-sftp-private-key-file={OWNER_KEY_PATH}",
         ]
     if given["type"] == S3:
@@ -104,7 +113,7 @@ def _storage(given: Mapping[str, Any]) -> list[str]:
             f"repo1-s3-uri-style={'path' if given.get('path_style') else 'host'}",
             f"repo1-s3-key={given['access_key']}",
             f"repo1-s3-key-secret={given['secret_key']}",
-            *([f"repo1-storage-ca-file={backup_offsite.CA_PATH}"] if given.get("ca_certificate") else []),
+            *([f"repo1-storage-ca-file={backup_ssh.DIRECTORY}/ca.pem"] if given.get("ca_certificate") else []),
         ]
     return []
 
@@ -114,68 +123,79 @@ def entries(
 ) -> list[dict[str, Any]]:
     """Directories and files, as :mod:`files` takes them; ``cluster`` is empty when there is none to back up.
 
-    Without a second place, or without a key yet, there are none; what an earlier one has left is removed.
+    Without a key yet there are none; what an earlier place has left is removed.
     """
-    if not given:
-        names = (CONFIG_PATH, OWNER_KEY_PATH, ROOT_KEY_PATH, CREDENTIALS_PATH)
-        return [{"path": path, "state": "absent"} for path in names]
-    if not key:
+    if given and not key:
         return []
-    config = config_text(given, described, key, cluster) if cluster else ""
-    found: list[dict[str, Any]] = [{"path": backup_offsite.DIRECTORY, "state": "directory"}]
-    if config:
+    found = [*_directories(given, described, cluster), *way(given)] if given else []
+    if given and cluster:
+        text = config_text(given, described, key, cluster)
+        found.append({"path": CONFIG_PATH, "secret_content": text, "group": OWNER, "mode": "0640"})
+        if given["type"] == SFTP:
+            found.append({"path": OWNER_KEY_PATH, "secret_content": _private_key(given), "owner": OWNER,
+                          "group": OWNER, "mode": "0600"})
+        if given["type"] == SSH:
+            found.append({"path": backup_ssh.UNIT_PATH, "content": backup_ssh.unit_text(given["path"], OWNER)})
+    wanted = {entry["path"] for entry in found}
+    return found + [{"path": path, "state": "absent"} for path in _LEFT if path not in wanted]
+
+
+def _directories(
+    given: Mapping[str, Any], described: Mapping[str, Any], cluster: Sequence[str]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"path": backup_ssh.DIRECTORY, "state": "directory"}]
+    if cluster:
         found.append({"path": SPOOL_DIR, "state": "directory", "owner": OWNER, "group": OWNER, "mode": "0700"})
-        found.append({"path": CONFIG_PATH, "secret_content": config, "group": OWNER, "mode": "0640"})
     if given["type"] == PATH:
         base = described["base"]
         found.append({"path": base, "state": "directory"})
         found.append({"path": f"{base}/restic", "state": "directory", "mode": "0700"})
-        if config:
+        if cluster:
             found.append({"path": f"{base}/pgbackrest", "state": "directory", "owner": OWNER, "group": OWNER,
                           "mode": "0750"})
-    if given["type"] == SFTP:
-        key = given["private_key"].strip() + "\n"
-        found += [
-            {"path": backup_offsite.KNOWN_HOSTS_PATH, "content": "\n".join([*given["known_hosts"], ""])},
-            {"path": ROOT_KEY_PATH, "secret_content": key, "mode": "0600"},
-            {"path": backup_offsite.SSH_CONFIG_PATH, "content": ssh_config(given)},
-        ]
-        if config:
-            found.append({"path": OWNER_KEY_PATH, "secret_content": key, "owner": OWNER,
-                          "group": OWNER, "mode": "0600"})
-    if given["type"] == S3:
-        text = f"[default]\naws_access_key_id = {given['access_key']}\naws_secret_access_key = {given['secret_key']}\n"
-        found.append({"path": CREDENTIALS_PATH, "secret_content": text, "mode": "0600"})
-        if given.get("ca_certificate"):
-            found.append({"path": backup_offsite.CA_PATH, "content": given["ca_certificate"].strip() + "\n"})
     return found
 
 
-def ssh_config(given: Mapping[str, Any]) -> str:
-    """What ssh is told on restic's behalf; it takes no other file, and asks nobody."""
-    return "\n".join([
-        f"{HEADER}.",
-        f"Host {backup_offsite.SSH_NAME}",
-        f"  HostName {given['host']}",
-        f"  Port {given.get('port') or 22}",
-        f"  User {given['user']}",
-        f"  IdentityFile {ROOT_KEY_PATH}",
-        "  IdentitiesOnly yes",
-        "  BatchMode yes",
-        "  StrictHostKeyChecking yes",
-        f"  UserKnownHostsFile {backup_offsite.KNOWN_HOSTS_PATH}",
-        "  GlobalKnownHostsFile /dev/null",
-        "  ConnectTimeout 20",
-        "  ServerAliveInterval 15",
-        "  ServerAliveCountMax 4",
-        "",
-    ])
+def way(given: Mapping[str, Any], directory: str = backup_ssh.DIRECTORY) -> list[dict[str, Any]]:
+    """The files in ``directory`` that lead root to the place: restic, and ssh."""
+    if given["type"] in (SFTP, SSH):
+        return [
+            {"path": f"{directory}/known_hosts", "content": "\n".join([*given["known_hosts"], ""])},
+            {"path": f"{directory}/root.key", "secret_content": _private_key(given), "mode": "0600"},
+            {"path": f"{directory}/ssh_config", "content": backup_ssh.config_text(given, directory)},
+        ]
+    if given["type"] != S3:
+        return []
+    text = f"[default]\naws_access_key_id = {given['access_key']}\naws_secret_access_key = {given['secret_key']}\n"
+    found = [{"path": f"{directory}/s3_credentials", "secret_content": text, "mode": "0600"}]
+    if given.get("ca_certificate"):
+        found.append({"path": f"{directory}/ca.pem", "content": given["ca_certificate"].strip() + "\n"})
+    return found
 
 
-def ensure(described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool) -> None:
+def leave(items: Sequence[Mapping[str, Any]]) -> None:
+    """End what uses a file that is about to be removed; ``items`` are those of :func:`entries`."""
+    if {"path": backup_ssh.UNIT_PATH, "state": "absent"} in items:
+        backup_ssh.unmount()
+
+
+def arrive(items: Sequence[Mapping[str, Any]], changed: Sequence[str]) -> None:
+    """Begin to use the files; ``changed`` are the paths of those that were."""
+    if any(entry["path"] == backup_ssh.UNIT_PATH and "content" in entry for entry in items):
+        backup_ssh.mount(changed)
+
+
+def _private_key(given: Mapping[str, Any]) -> str:
+    return str(given["private_key"]).strip() + "\n"
+
+
+def ensure(
+    described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool, is_new: bool
+) -> None:
     """Make its stanza when it can be reached and has none; what is wrong with it is a warning.
 
-    A place that is away keeps no site from being set up: each backup tries again, and says so.
+    A new one may have that of the machine whose place it is to take. One that is away keeps no site from being set up:
+    each backup tries again, and says so.
     """
     place = backup_offsite.parse(described)
     if place is None:
@@ -190,11 +210,12 @@ def ensure(described: Mapping[str, Any], cluster: str, data_dir: str, state: dic
     try:
         if check and not os.path.exists(CONFIG_PATH):
             raise RingstandError("it is not configured yet")
-        if pgbackrest.information(stanza).exists:
+        exists = pgbackrest.information(stanza).exists
+        if exists and not (is_new and place.replaces):
             return
         state["changes"].append(f"stanza {cluster} in {place.where}")
         if not check:
-            pgbackrest.create(stanza)
+            (pgbackrest.adopt if exists else pgbackrest.create)(stanza)
     except RingstandError as error:
         if check:
             state["changes"].append(f"stanza {cluster} in {place.where}")

@@ -32,9 +32,9 @@ from . import (
     restic,
 )
 from .backup_due import backup_kind, due_parts
-from .backup_offsite import DIRECTORY as OFFSITE_DIR
 from .backup_problems import FAILURES, NIGHTLY, WATCHED, Problem
 from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
+from .backup_ssh import DIRECTORY as OFFSITE_DIR
 
 CHECKSUMS_PATH = os.path.join(STATE_DIR, "checksums.json")
 FILES_RECORD_PATH = os.path.join(STATE_DIR, "files.json")
@@ -60,7 +60,8 @@ def evidence(settings: BackupSettings, status: Mapping[str, Any]) -> tuple[dict[
     found = [item for item in status.get("problems") or [] if item.get("part") == "offsite"]
     only_damage = bool(found) and all(item.get("corruption") for item in found)
     last["offsite"] = (backup_status.finished_at if only_damage else backup_status.good_at)(status, "offsite")
-    if backup_status.failed(status, "offsite") and not only_damage:
+    moved = settings.offsite and backup_status.of_another_place(status, settings.offsite.where)
+    if moved or (backup_status.failed(status, "offsite") and not only_damage):
         last["offsite"] = None
     backups = pgbackrest.information(settings.stanza).backups if settings.cluster else []
     last["postgresql"] = float(backups[-1].finished) if backups else None

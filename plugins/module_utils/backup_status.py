@@ -123,6 +123,11 @@ def finished_at(status: Mapping[str, Any], part: str) -> float | None:
     return seconds(((status.get("parts") or {}).get(part) or {}).get("finished"))
 
 
+def of_another_place(status: Mapping[str, Any], where: str) -> bool:
+    """Whether the last backup to a second place went to another one than ``where``."""
+    return str(((status.get("parts") or {}).get("offsite") or {}).get("where") or where) != where
+
+
 def failed(status: Mapping[str, Any], part: str) -> bool:
     """Whether the last run of a part went wrong."""
     return ((status.get("parts") or {}).get(part) or {}).get("result") == "failed"

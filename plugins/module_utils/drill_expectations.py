@@ -126,6 +126,21 @@ def differences(
     return found
 
 
+def uncounted(restored: Databases, references: Sequence[Databases]) -> list[str]:
+    """Restored tables whose rows were compared with nothing, the largest first, as ``database: table``.
+
+    Those beyond :data:`COUNTED_BYTES`, and those that could not be read in time. New ones are not meant.
+    """
+    found: list[tuple[int, str]] = []
+    for database, there in restored.items():
+        for oid, table in there["tables"].items():
+            tables = (one[database]["tables"] for one in references if database in one)
+            known = [one[oid] for one in tables if oid in one]
+            if table.get("rows") is None or (known and all(one.get("rows") is None for one in known)):
+                found.append((-int(table["bytes"]), f"{database}: {table['name']}"))
+    return [name for _size, name in sorted(found)]
+
+
 def recounted(cluster: Cluster, database: str, table: str) -> int | None:
     """The rows of one table now; None when it cannot be told."""
     try:

@@ -19,6 +19,7 @@ from .releases import write_durably
 
 PATH = os.path.join(STATE_DIR, "drills.json")
 LOCAL, OFFSITE = "local", "offsite"
+_NAMED = 5
 Proof = dict[str, Any]
 
 
@@ -63,4 +64,8 @@ def describe(part: Mapping[str, Any]) -> str:
     phases = ", ".join(f"{name} {seconds:g} s" for name, seconds in (part.get("phases") or {}).items())
     what = f"the backup {part['label']} ({part['from']}) " if part.get("label") else ""
     good = "could be restored and is sound" if part["result"] == "ok" else "FAILED"
-    return f"Drill of {part['finished']}: {what}{good}; {part['seconds']:g} s in all ({phases})"
+    left = int(part.get("tables_not_counted") or 0)
+    names = ", ".join((part.get("not_counted") or [])[:_NAMED])
+    more = f" and {left - _NAMED} more" if left > _NAMED else ""
+    limits = f". Read but not counted, being large or not read in time: {names}{more}" if left else ""
+    return f"Drill of {part['finished']}: {what}{good}; {part['seconds']:g} s in all ({phases}){limits}"

@@ -61,11 +61,16 @@ def clean_up(settings: BackupSettings) -> None:
 
 
 class Drill:
-    """One drill; what it comes to is in ``details``, ``problems`` and the record of what is proven."""
+    """One drill; what it comes to is in ``details``, ``problems`` and the record of what is proven.
 
-    def __init__(self, settings: BackupSettings, record: Record, now: float, say: Callable[[str], None]) -> None:
+    With ``offsite`` it is the second place's turn, whosever it would be.
+    """
+
+    def __init__(
+        self, settings: BackupSettings, record: Record, now: float, say: Callable[[str], None], offsite: bool = False
+    ) -> None:
         self.place = drill_record.next_of([LOCAL, OFFSITE] if settings.offsite else [LOCAL], record.clusters)
-        if settings.offsite and not record.clusters:
+        if settings.offsite and (offsite or not record.clusters):
             self.place = OFFSITE  # what nobody has ever read is the least certain
         self._settings = settings.at_offsite() if self.place == OFFSITE else settings
         self._record, self._now, self._say = record, now, say
@@ -150,13 +155,16 @@ class Drill:
                 self._problem("ringstand.canary", f"the row that was written {when} is not in the restored cluster")
             restored, now = drill_expectations.look(scratch), drill_expectations.look(live, count=False)
             found: dict[str, str] = {}
-            for databases in ([] if lags else [before]) + ([earlier["databases"]] if earlier else []):
+            references = ([] if lags else [before]) + ([earlier["databases"]] if earlier else [])
+            for databases in references:
                 found.update(drill_expectations.differences(
                     databases, now, restored,
                     lambda database, table: drill_expectations.recounted(live, database, table),
                 ))
             for table, reason in list(found.items())[:_SHOWN]:
                 self._problem(table, reason)
+            uncounted = drill_expectations.uncounted(restored, references)
+            self.details.update(tables_not_counted=len(uncounted), not_counted=uncounted[:_SHOWN])
             self.details["tables"] = sum(len(one["tables"]) for one in restored.values())
             self.details["databases"] = len(restored)
 

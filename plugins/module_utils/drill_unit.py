@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import backup_settings, backup_status, transient_unit
@@ -51,15 +51,15 @@ def stop() -> bool:
     return True
 
 
-def run_drill() -> dict[str, Any]:
-    """Run a drill and wait for it; returns the status of backups, of which it is a part.
+def run_drill(options: Sequence[str] = ()) -> dict[str, Any]:
+    """Run a drill, with these options, and wait for it; returns the status of backups, of which it is a part.
 
     Raises :class:`RingstandError` when it could not start or was ended from outside.
     """
     began = time.time()
     properties = ["KillMode=mixed", "TimeoutStopSec=240", "Nice=19", "IOSchedulingClass=idle", "CPUWeight=20",
                   "OOMScoreAdjust=500"]  # fmt: skip
-    waiter = transient_unit.start(UNIT, "restore drill of this host", ["drill", "--here"], properties)
+    waiter = transient_unit.start(UNIT, "restore drill of this host", ["drill", "--here", *options], properties)
     _out, stderr = waiter.communicate()
     status = backup_status.load()
     finished = backup_status.finished_at(status, "drill")

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import backup_ssh
 from .backup_problems import Problem
 from .commands import Result, run
 from .errors import RingstandError
@@ -33,6 +34,8 @@ SHOWN_PROBLEMS = 20
 # Codes of the status of a stanza in "info": https://pgbackrest.org/command.html#command-info
 MISSING_STANZA = (1, 3)
 UNREADABLE = 99
+# What pgBackRest ends with when it cannot connect; here it has not been asked at all.
+NOT_MOUNTED = 49
 # Reasons of "info" that are none of the files': the way to the repository, or who may go it.
 _CONNECTION = re.compile(r"\[(?:Service|HostConnect|FileOpen|Protocol)Error\]")
 
@@ -42,12 +45,14 @@ class Stanza:
     """What pgBackRest calls the backups of one cluster in one repository.
 
     ``repository`` is where that is, for people or, of the one on this host, its directory. ``config`` is a
-    configuration file of its own, empty for the one that the server archives with.
+    configuration file of its own, empty for the one that the server archives with. ``mounts`` is the directory of
+    another host that has to be mounted for it, empty for none.
     """
 
     name: str
     repository: str
     config: str = ""
+    mounts: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,16 @@ class Backup:
 
 @dataclass(frozen=True)
 class Information:
-    """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL."""
+    """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL.
+
+    ``archive`` is the one that WAL goes to now, also while it has none.
+    """
 
     exists: bool
     message: str = ""
     backups: list[Backup] = field(default_factory=list)
     archives: dict[str, tuple[str, str]] = field(default_factory=dict)
+    archive: str = ""
 
     @property
     def good(self) -> list[Backup]:
@@ -88,6 +97,8 @@ class Information:
 
 def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS) -> Result:
     """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
+    if stanza.mounts and not backup_ssh.is_mounted():
+        return Result(NOT_MOUNTED, "", f"ERROR: {backup_ssh.absence(stanza.mounts)}")
     command = [*AS_OWNER, "pgbackrest", f"--stanza={stanza.name}"]
     command += [f"--config={stanza.config}"] if stanza.config else []
     logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]
@@ -156,7 +167,9 @@ def parse_information(text: str, name: str, config: str = "") -> Information:
             )
         backups = [_backup(item) for item in data["backup"]]
         archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
-        return Information(True, str(data["status"]["message"]), backups, archives)
+        newest = max(data.get("db") or [], key=lambda item: int(item["id"]), default=None)
+        archive = f"{newest['version']}-{newest['id']}" if newest else ""
+        return Information(True, str(data["status"]["message"]), backups, archives, archive)
     except (ValueError, KeyError, TypeError) as error:
         raise RingstandError(f"Failed to understand pgbackrest info: {error!r}", stdout=text[:2000]) from error
 
@@ -208,8 +221,17 @@ def _remove_half(stanza: Stanza) -> None:
             _must(stanza, "repair the stanza", "repo-rm", f"{folder}/{name}")
 
 
+def adopt(stanza: Stanza) -> None:
+    """Let a stanza that exists take the cluster, whichever it was made for; what it has stays."""
+    if call(stanza, "stanza-create").rc != 0:
+        upgrade(stanza)
+
+
 def upgrade(stanza: Stanza) -> None:
-    """Let the stanza know the cluster's new major version, or the one that it went back to; the cluster has to run."""
+    """Let the stanza know the cluster's new major version, or the one that it went back to, or another cluster.
+
+    The cluster has to run.
+    """
     _must(stanza, "upgrade the stanza", "stanza-upgrade")
 
 

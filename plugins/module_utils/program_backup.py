@@ -154,6 +154,7 @@ def _elsewhere(settings: BackupSettings, status: dict[str, Any]) -> dict[str, An
     if settings.offsite is None:
         return None
     part, shipping = (status.get("parts") or {}).get("offsite") or {}, backup_shipping.load()
+    part = {} if backup_status.of_another_place(status, settings.offsite.where) else part
     known = {key: shipping.get(key) for key in ("newest", "waiting", "reason")} if settings.cluster else {}
     return {"where": settings.offsite.where, "good": part.get("good"), "verified": part.get("verified"), **known}
 

@@ -22,6 +22,7 @@ def add_commands(command: Callable[..., None]) -> None:
         "drill",
         _drill,
         "restore the newest backup aside, check it, throw it away; ends with 1 when that failed, with 3 on damage",
+        ("--offsite", {"action": "store_true", "help": "from the second place of the backups, whosever turn it is"}),
         ("--here", {"action": "store_true", "help": argparse.SUPPRESS}),  # what the unit runs
     )
 
@@ -29,11 +30,13 @@ def add_commands(command: Callable[..., None]) -> None:
 def _drill(options: argparse.Namespace) -> int:
     settings = backup_settings.load()
     if options.here:
-        status = _here(settings, time.time())
+        status = _here(settings, time.time(), options.offsite)
     else:
         if not options.json:
             complain(f"drill: follow it with journalctl -fu {drill_unit.UNIT}")
-        status = drill_unit.run_drill()
+        if options.offsite:
+            settings.at_offsite()
+        status = drill_unit.run_drill(["--offsite"] if options.offsite else [])
     part = status["parts"]["drill"]
     problems = [problem for problem in status["problems"] if problem["part"] == "drill"]
     if options.json:
@@ -45,11 +48,11 @@ def _drill(options: argparse.Namespace) -> int:
     return backup_status.exit_code(problems)
 
 
-def _here(settings: backup_settings.BackupSettings, now: float) -> dict[str, Any]:
+def _here(settings: backup_settings.BackupSettings, now: float, offsite: bool) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with drill_unit.only_drill(now):
         record = drill_record.load()
-        drill = drill_run.Drill(settings, record, now, complain)
+        drill = drill_run.Drill(settings, record, now, complain, offsite)
         began = time.monotonic()
         try:
             drill.run()

@@ -58,9 +58,9 @@ options:
     default: {}
     suboptions:
       type:
-        description: How it is reached. V(sftp) takes pgBackRest 2.48 or newer.
+        description: How it is reached. V(ssh) takes sshfs on this host, V(sftp) pgBackRest 2.48 or newer.
         type: str
-        choices: [sftp, s3, path]
+        choices: [ssh, sftp, s3, path]
       path:
         description: Directory there that several hosts may share; with V(s3) a prefix of all names.
         type: str
@@ -69,7 +69,7 @@ options:
         description: Directory of this host below O(repository.path); that of O(host) when it is left out.
         type: str
       host:
-        description: Name or address of the SFTP server.
+        description: Name or address of the SSH server.
         type: str
       port:
         description: Its port.
@@ -119,6 +119,11 @@ options:
         description: Whether the dumps of single databases go there as well.
         type: bool
         default: true
+      replaces:
+        description:
+          - Machine whose place this host may take, as the refusal names it. Without it a place that another machine
+            writes to is refused.
+        type: str
   secrets:
     description: What is secret of O(repository); it is taken from there, because modules log their arguments.
     type: dict
@@ -194,7 +199,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.backup_offsite imp
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
 REPOSITORY: dict[str, Any] = {
-    "type": {"type": "str", "choices": ["sftp", "s3", "path"]},
+    "type": {"type": "str", "choices": ["ssh", "sftp", "s3", "path"]},
     "path": {"type": "str", "default": ""},
     "name": {"type": "str"},
     "host": {"type": "str"},
@@ -212,6 +217,7 @@ REPOSITORY: dict[str, Any] = {
     "retention_full_count": {"type": "int"},
     "retention_files_days": {"type": "int"},
     "dumps": {"type": "bool", "default": True},
+    "replaces": {"type": "str"},
 }
 
 

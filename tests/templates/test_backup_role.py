@@ -37,6 +37,17 @@ def test_whom_to_tell_is_in_files_of_their_own() -> None:
     assert "canary" not in "".join(str(entry.get("content")) for entry in found.values())
 
 
+def test_wal_is_shipped_by_a_service_that_sees_a_mount_which_comes_later() -> None:
+    for kind, closed in (("ssh", False), ("sftp", True), ("path", True)):
+        role = Role("backup", inventory_hostname="vm1", backup_repository={"type": kind, "path": "/mnt/backup"})
+        text = role.value("__backup_shipping_file")["content"]
+        assert ("ProtectSystem=strict" in text) == closed == ("PrivateDevices=yes" in text)
+        assert ("ringstand-offsite-mount.service" in text) != closed
+        assert ("ReadWritePaths=" in text and "/mnt/backup" in text) == (kind == "path")
+    packages = Role("backup", inventory_hostname="vm1", backup_repository={"type": "ssh"}).value("backup_packages")
+    assert {"sshfs", "openssh-client"} <= set(packages)
+
+
 def test_who_is_no_longer_told_is_forgotten() -> None:
     found = files()
     assert found[WEBHOOK]["state"] == found[SMTP]["state"] == "absent"

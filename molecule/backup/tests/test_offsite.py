@@ -5,21 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from backup_host import DIR, backups, sql, wait_until
+from backup_host import archived, backups, sql, switch, wait_until
 from once import once_per_host
 
 OFFSITE = "/etc/ringstand/offsite"
-
-
-def switch(host):
-    """Write something and end its segment; returns that."""
-    segment = sql(host, "INSERT INTO visits VALUES (now()) RETURNING pg_walfile_name(pg_current_wal_insert_lsn())")
-    sql(host, "SELECT pg_switch_wal()")
-    return segment
-
-
-def archived(host, segment):
-    return host.run("find %s/pgbackrest/archive -name %s | grep -q .", DIR, f"{segment}-*").rc == 0
+MOUNT = "ringstand-offsite-mount"
 
 
 @pytest.fixture
@@ -28,15 +18,28 @@ def once(host):
 
 
 @pytest.fixture
-def away(host):
+def kind(host):
+    """How the second place is reached."""
+    return json.loads(host.file("/etc/ringstand/backup/settings.json").content_string)["offsite"]["type"]
+
+
+@pytest.fixture
+def once_by_ssh(once, kind):
+    """The others are no different, and what they say is seen when a host is lost."""
+    if kind != "ssh":
+        pytest.skip("is not for this kind")
+
+
+@pytest.fixture
+def away(host, kind):
     """It cannot be used: the directory is gone, or the server shows another key than it should."""
-    kind = json.loads(host.file("/etc/ringstand/backup/settings.json").content_string)["offsite"]["type"]
     there = "/srv/elsewhere" if kind == "path" else f"{OFFSITE}/known_hosts"
     another_key = f"sed 's/ AAAA.*/ AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAA/' {there}.good > {there}"
     other = "true" if kind == "path" else another_key
-    host.check_output(f"mv {there} {there}.good; {other}")
-    yield lambda: host.check_output(f"rm -rf {there}; mv {there}.good {there}")
-    host.run(f"test ! -e {there}.good || (rm -rf {there}; mv {there}.good {there})")
+    again = f"systemctl restart {MOUNT}" if kind == "ssh" else "true"
+    host.check_output(f"mv {there} {there}.good; {other}; {again}")
+    yield lambda: host.check_output(f"rm -rf {there}; mv {there}.good {there}; {again}")
+    host.run(f"test ! -e {there}.good || (rm -rf {there}; mv {there}.good {there}; {again})")
 
 
 def test_everything_is_there_too(host):
@@ -62,12 +65,11 @@ def test_keys_are_closed(host):
 
 
 def test_wal_is_there_within_seconds(host):
-    sql(host, "CREATE TABLE IF NOT EXISTS visits (at timestamptz)")
     segment = switch(host)
     wait_until(lambda: (backups(host)["offsite"]["newest"] or "")[8:] >= segment[8:], 30, f"{segment} elsewhere")
 
 
-def test_its_absence_stops_nothing_and_leaves_no_gap(once, host, away):
+def test_its_absence_stops_nothing_and_leaves_no_gap(once, host, kind, away):
     failures = sql(host, "SELECT failed_count FROM pg_stat_archiver")
     segments = [switch(host) for _number in range(3)]
     wait_until(lambda: all(archived(host, segment) for segment in segments), 30, "the segments in the first repository")
@@ -76,10 +78,43 @@ def test_its_absence_stops_nothing_and_leaves_no_gap(once, host, away):
     status = backups(host)
     assert {name for name, part in status["parts"].items() if part["result"] == "failed"} == {"offsite"}
     assert sql(host, "SELECT failed_count FROM pg_stat_archiver") == failures
-    assert "NOT GOOD: offsite" in host.run("ringstand backups").stdout
+    told = host.run("ringstand backups").stdout
+    assert "NOT GOOD: offsite" in told and (kind != "ssh" or "Host key verification failed" in told)
     away()
     host.check_output("systemctl restart ringstand-offsite")  # which else tries again in half a minute
     wait_until(lambda: backups(host)["offsite"]["waiting"] == 0
                and backups(host)["offsite"]["newest"][8:] >= segments[-1][8:], 60, "what was missed")
     host.check_output("ringstand backup --verify-only")
     assert host.run("ringstand backups").rc == 0
+
+
+def test_another_host_is_mounted_for_postgres_alone(once_by_ssh, host):
+    assert host.service(MOUNT).is_enabled and host.service(MOUNT).is_running
+    assert host.run("runuser -u postgres -- ls /run/ringstand-offsite/%s", host.check_output("hostname")).rc == 0
+    assert host.run("runuser -u nobody -- ls /run/ringstand-offsite").rc != 0
+    host.check_output("systemctl stop %s", MOUNT)
+    try:
+        assert host.run("runuser -u postgres -- touch /run/ringstand-offsite/x").rc != 0, "it would be on this host"
+        assert "has not mounted it" in host.run("ringstand backups --offsite").stdout
+    finally:
+        host.check_output("systemctl start %s", MOUNT)
+
+
+def test_a_drill_restores_from_there(once_by_ssh, host):
+    done = host.run("ringstand --json drill --offsite")
+    found = json.loads(done.stdout)
+    assert (done.rc, found["problems"], found["from"]) == (0, [], "offsite")
+
+
+def test_another_machine_is_kept_from_writing_there(once_by_ssh, host):
+    """Such as one that was lost and is back, beside the one that took its place."""
+    host.check_output("tr 0-9a-f 1-9a-f0 < /etc/machine-id > /run/another && mount --bind /run/another /etc/machine-id")
+    try:
+        assert host.run("ringstand backup --verify-only").rc == 1
+        assert "it belongs to the host" in host.run("ringstand backups").stdout
+        host.check_output("systemctl restart ringstand-offsite")
+        wait_until(lambda: "belongs to" in (backups(host)["offsite"]["reason"] or ""), 30, "no shipping")
+    finally:
+        host.check_output("umount /etc/machine-id")
+        host.check_output("systemctl restart ringstand-offsite")
+    host.check_output("ringstand backup --verify-only")

@@ -12,9 +12,13 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_offsite,
     backup_offsite_host,
     backup_redis,
+    backup_run,
     backup_settings,
     backup_shipping,
+    backup_ssh,
+    backup_status,
     pgbackrest,
+    program_backup,
     restic,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
@@ -31,6 +35,7 @@ SFTP: dict[str, Any] = {
     "type": "sftp", "host": "backup.example.com", "user": "vm", "path": "/backups", "private_key": KEY,
     "known_hosts": [f"backup.example.com {PUBLIC}"],
 }
+SSH: dict[str, Any] = {**SFTP, "type": "ssh"}
 S3: dict[str, Any] = {
     "type": "s3", "endpoint": "s3.example.com", "bucket": "backups", "access_key": "AKIA0", "secret_key": "s3cr3t/x",
 }
@@ -47,14 +52,14 @@ def found(value: Any) -> list[str]:
     {}, SFTP, S3, PATH, {**SFTP, "port": 2222, "known_hosts": [f"[backup.example.com]:2222 {PUBLIC}"]},
     {**S3, "endpoint": "https://10.0.0.1:9000/", "path": "/vms", "path_style": True, "region": "eu-1"},
     {**PATH, "name": "vm1", "dumps": False, "retention_full_count": 4, "retention_files_days": 90},
-    {**SFTP, "known_hosts": [f"|1|abc=|def= {PUBLIC}"]},
+    {**SFTP, "known_hosts": [f"|1|abc=|def= {PUBLIC}"]}, SSH, {**SSH, "replaces": "0a1b2c3d"},
 ])
 def test_what_is_accepted(value: dict[str, Any]) -> None:
     assert found(value) == []
 
 
 @pytest.mark.parametrize(("value", "path", "words"), [
-    ({"type": "ftp"}, "type", "Write sftp, s3, path"),
+    ({"type": "ftp"}, "type", "Write sftp, ssh, s3, path"),
     ({"path": "/mnt"}, "type", "it says how"),
     ({**SFTP, "known_hosts": []}, "known_hosts", "needs it"),
     ({**SFTP, "known_hosts": [f"other.example.com {PUBLIC}"]}, "known_hosts", "no line is of backup.example.com"),
@@ -67,6 +72,9 @@ def test_what_is_accepted(value: dict[str, Any]) -> None:
     ({**SFTP, "pathh": "/x"}, "pathh", "Do you mean path?"),
     ({**SFTP, "path": "/backups/../etc"}, "path", "a path from / on"),
     ({**SFTP, "port": "22"}, "port", "an integer"),
+    ({**SSH, "known_hosts": []}, "known_hosts", "needs it"),
+    ({**SSH, "path": "backups"}, "path", "a path from / on"),
+    ({**SSH, "replaces": 12345678}, "replaces", "in quotes"),
     ({**S3, "endpoint": "http://s3.example.com"}, "endpoint", "reached by https"),
     ({**S3, "bucket": "My_Bucket"}, "bucket", "lower-case"),
     ({**S3, "secret_key": "changeme"}, "secret_key", "placeholder"),
@@ -86,6 +94,7 @@ def test_what_is_refused(value: dict[str, Any], path: str, words: str) -> None:
     (SFTP, "sftp://vm@backup.example.com/backups/vm1", "sftp:ringstand-offsite:/backups/vm1/restic"),
     ({**SFTP, "port": 2222, "name": "x"}, "sftp://vm@backup.example.com:2222/backups/x",
      "sftp:ringstand-offsite:/backups/x/restic"),
+    (SSH, "ssh://vm@backup.example.com/backups/vm1", "sftp:ringstand-offsite:/backups/vm1/restic"),
     (S3, "s3://s3.example.com/backups/vm1", "s3:https://s3.example.com/backups/vm1/restic"),
     ({**S3, "endpoint": "https://s3:9000/", "path": "/a"}, "s3://s3:9000/backups/a/vm1",
      "s3:https://s3:9000/backups/a/vm1/restic"),
@@ -104,8 +113,9 @@ def test_a_place_as_each_engine_names_it(given: dict[str, Any], where: str, loca
     (SFTP, ["repo1-type=sftp", "repo1-sftp-host-key-check-type=strict", "repo1-path=/backups/vm1/pgbackrest"]),
     (S3, ["repo1-type=s3", "repo1-s3-uri-style=host", "repo1-s3-key-secret=s3cr3t/x"]),
     ({**S3, "endpoint": "s3:9000", "ca_certificate": "x"},
-     ["repo1-s3-endpoint=s3", "repo1-storage-port=9000", f"repo1-storage-ca-file={backup_offsite.CA_PATH}"]),
+     ["repo1-s3-endpoint=s3", "repo1-storage-port=9000", f"repo1-storage-ca-file={backup_ssh.DIRECTORY}/ca.pem"]),
     (PATH, ["repo1-path=/mnt/backup/vm1/pgbackrest"]),
+    (SSH, [f"repo1-path={backup_ssh.MOUNT_DIR}/vm1/pgbackrest"]),
 ])
 def test_pgbackrests_configuration(given: dict[str, Any], lines: list[str]) -> None:
     described = backup_offsite.describe(given, "vm1", 2, 30)
@@ -115,7 +125,7 @@ def test_pgbackrests_configuration(given: dict[str, Any], lines: list[str]) -> N
         assert line in text
 
 
-@pytest.mark.parametrize("given", [SFTP, S3, PATH])
+@pytest.mark.parametrize("given", [SFTP, SSH, S3, PATH])
 def test_secrets_are_in_no_file_that_others_read(given: dict[str, Any]) -> None:
     described = backup_offsite.describe(given, "vm1", 2, 30)
     assert described
@@ -127,8 +137,23 @@ def test_secrets_are_in_no_file_that_others_read(given: dict[str, Any]) -> None:
                 assert entry["mode"] == "0600" or (entry["mode"], entry["group"]) == ("0640", "postgres")
 
 
+@pytest.mark.parametrize(("given", "cluster", "left"), [
+    ({}, [], {"pgbackrest.conf", "postgres.key", "root.key", "s3_credentials", "ringstand-offsite-mount.service"}),
+    (PATH, ["[main]"], {"postgres.key", "root.key", "s3_credentials", "ringstand-offsite-mount.service"}),
+    (SFTP, ["[main]"], {"s3_credentials", "ringstand-offsite-mount.service"}),
+    (SSH, ["[main]"], {"s3_credentials", "postgres.key"}),
+    (SSH, [], {"s3_credentials", "postgres.key", "pgbackrest.conf", "ringstand-offsite-mount.service"}),
+])
+def test_what_another_kind_has_left_is_removed(given: dict[str, Any], cluster: list[str], left: set[str]) -> None:
+    described = backup_offsite.describe(given, "vm1", 2, 30) or {}
+    found = backup_offsite_host.entries(given, described, "k" * 20, cluster)
+    assert {os.path.basename(entry["path"]) for entry in found if entry.get("state") == "absent"} == left
+    paths = [entry["path"] for entry in found]
+    assert len(paths) == len(set(paths))
+
+
 def test_an_old_pgbackrest_is_refused_for_sftp_only() -> None:
-    with pytest.raises(RingstandError, match=r"pgBackRest 2\.45 on this host .* needs 2\.48\. Nothing was changed"):
+    with pytest.raises(RingstandError, match=r"pgBackRest 2\.45 .* needs 2\.48\. .*Use type ssh"):
         backup_offsite_host.check_possible(SFTP, (2, 45))
     backup_offsite_host.check_possible(SFTP, (2, 50))
     backup_offsite_host.check_possible(S3, (2, 45))
@@ -195,6 +220,21 @@ def test_when_shipping_is_late(state: dict[str, Any], words: str) -> None:
         assert pytest.importorskip("re").search(words, problems[0].reason)
 
 
+def test_wal_of_a_cluster_before_is_not_taken_for_this_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps([{"name": "main", "status": {"code": 0, "message": "ok"}, "backup": [], "archive": [],
+                        "db": [{"id": 2, "version": "17"}, {"id": 1, "version": "17"}]}])
+    information = pgbackrest.parse_information(text, "main")
+    assert information.archive == "17-2"
+    listed = {f"17-{number}/0000000100000000/{segment(number)}-{'0' * 40}.zst": {} for number in (1, 2)}
+    monkeypatch.setattr(backup_shipping.pgbackrest, "information", lambda _stanza: information)
+    monkeypatch.setattr(backup_shipping.pgbackrest, "listing", lambda *_arguments: listed)
+    monkeypatch.setattr(backup_shipping.backup_owner, "check_own", lambda _settings: None)
+    settings = backup_settings.BackupSettings(
+        offsite=backup_offsite.parse(backup_offsite.describe(PATH, "vm1", 2, 30))
+    )
+    assert backup_shipping.Shipper(settings)._listing() == {segment(2)}
+
+
 class Engines:
     """Stands for pgBackRest: which of its calls fail."""
 
@@ -244,6 +284,18 @@ def test_an_outage_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     state = shipper.round()
     assert (state["waiting"], state["reason"], state["newest"]) == (0, "", segment(8))
     assert sorted(engines.pushed) == [segment(number) for number in range(1, 9)]
+
+
+def test_a_place_that_was_moved_is_due_at_once() -> None:
+    described = backup_offsite.describe(PATH, "vm1", 2, 30)
+    settings = backup_settings.BackupSettings(cluster="", offsite=backup_offsite.parse(described))
+    for where, due in (("/mnt/backup/vm1", False), ("ssh://elsewhere/vm1", True)):
+        parts = {"offsite": {"result": "ok", "where": where}}
+        status = backup_status.merge({}, parts, [], 1_795_219_200)
+        last, _full = backup_run.evidence(settings, status)
+        assert (last["offsite"] is None) == due
+        known = program_backup._elsewhere(settings, status)
+        assert known and (known["good"] is None) == due
 
 
 def write(path: Path, text: str = "x") -> None:

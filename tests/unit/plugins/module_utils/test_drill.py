@@ -114,6 +114,27 @@ def test_rows_are_compared(now: Any, restored: Any, latest: int | None, reason: 
     assert all(name == "shop: public.orders" for name, _text in found)
 
 
+def test_what_is_not_counted_is_named() -> None:
+    def three(*rows: int | None) -> drill_expectations.Databases:
+        tables = {str(n): {**table(rows[n], 0, 0), "name": f"t{n}", "bytes": n} for n in range(len(rows))}
+        return {"shop": {"reset": None, "tables": tables}}
+
+    uncounted = drill_expectations.uncounted
+    assert uncounted(three(1, 2, 3), [three(1, 2, 3)]) == []
+    assert uncounted(three(1, 2, None), [three(1, None, None)]) == ["shop: t2", "shop: t1"]
+    assert uncounted(three(1, 2, 3), [three(1, None)]) == ["shop: t1"]  # the third is new
+    assert uncounted(three(1, 2), [three(None, 2), three(1, 2)]) == []  # of two moments one will do
+    assert uncounted(three(1, None), []) == ["shop: t1"]
+
+
+def test_a_drill_says_what_it_has_not_counted() -> None:
+    part = {"result": "ok", "finished": "2026-11-21T03:00:00Z", "seconds": 9.0, "label": "F", "from": "local"}
+    assert "not counted" not in drill_record.describe(part)
+    said = drill_record.describe({**part, "tables_not_counted": 7, "not_counted": [f"shop: t{n}" for n in range(7)]})
+    assert said.endswith("Read but not counted, being large or not read in time: "
+                         "shop: t0, shop: t1, shop: t2, shop: t3, shop: t4 and 2 more")
+
+
 def test_a_database_that_is_not_there_is_named() -> None:
     before = database(table(10, 10, 0))
     assert drill_expectations.differences(before, before, {}, lambda *_names: 0) == [
