@@ -192,7 +192,7 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
     backup_offsite_host.check_mounted(wanted.repository, wanted.offsite)
     if not key and not check:
         return state, []
-    backup_offsite_look.look(wanted.repository, wanted.offsite, key, check)
+    is_new = backup_offsite_look.look(wanted.repository, wanted.offsite, key, wanted.recover, check)
     config, lines = "", [] if cluster is None else cluster_lines(wanted.cluster, cluster.data_dir, cluster.port)
     if cluster:
         config = config_text(wanted, stanza, cluster.data_dir, cluster.port, installed)
@@ -216,7 +216,7 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
         state["changes"].append(f"stanza {stanza.name}")
     if wanted.offsite:
         data_dir = cluster.data_dir if cluster else "/srv"
-        backup_offsite_host.ensure(wanted.offsite, wanted.cluster, data_dir, state, check)
+        backup_offsite_host.ensure(wanted.offsite, wanted.cluster, data_dir, state, check, is_new)
     else:
         state["warnings"].append(ONLY_HERE)
     return state, changes

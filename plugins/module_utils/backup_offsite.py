@@ -34,7 +34,8 @@ class Offsite:
     """What ``settings.json`` says of it. ``base`` is the directory (or prefix) of this host alone, seen by pgBackRest.
 
     ``restic`` is the location of the files as restic names it; ``dumps`` tells whether the dumps go there as well.
-    ``mounts`` is the directory over there that has to be mounted for pgBackRest.
+    ``mounts`` is the directory over there that has to be mounted for pgBackRest, ``replaces`` the machine whose place
+    this host may take (see backup_owner).
     """
 
     type: str
@@ -46,6 +47,7 @@ class Offsite:
     files_days: int = 30
     dumps: bool = True
     mounts: str = ""
+    replaces: str = ""
 
     def stanza(self, name: str) -> Stanza:
         """The backups of the cluster ``name`` there."""
@@ -90,6 +92,7 @@ def describe(given: Mapping[str, Any] | None, host: str, full_count: int, files_
         "files_days": int(given.get("retention_files_days") or files_days),
         "dumps": given.get("dumps") is not False,
         "mounts": mounts,
+        "replaces": str(given.get("replaces") or ""),
     }
 
 

@@ -189,10 +189,13 @@ def _private_key(given: Mapping[str, Any]) -> str:
     return str(given["private_key"]).strip() + "\n"
 
 
-def ensure(described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool) -> None:
+def ensure(
+    described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool, is_new: bool
+) -> None:
     """Make its stanza when it can be reached and has none; what is wrong with it is a warning.
 
-    A place that is away keeps no site from being set up: each backup tries again, and says so.
+    A new one may have that of the machine whose place it is to take. One that is away keeps no site from being set up:
+    each backup tries again, and says so.
     """
     place = backup_offsite.parse(described)
     if place is None:
@@ -207,11 +210,12 @@ def ensure(described: Mapping[str, Any], cluster: str, data_dir: str, state: dic
     try:
         if check and not os.path.exists(CONFIG_PATH):
             raise RingstandError("it is not configured yet")
-        if pgbackrest.information(stanza).exists:
+        exists = pgbackrest.information(stanza).exists
+        if exists and not (is_new and place.replaces):
             return
         state["changes"].append(f"stanza {cluster} in {place.where}")
         if not check:
-            pgbackrest.create(stanza)
+            (pgbackrest.adopt if exists else pgbackrest.create)(stanza)
     except RingstandError as error:
         if check:
             state["changes"].append(f"stanza {cluster} in {place.where}")

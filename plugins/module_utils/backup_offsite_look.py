@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, ringstand contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A look at a second place that is new to a host, before anything is changed: can it be used.
+"""A look at a second place that is new to a host, before anything is changed: can it be used, and is it free.
 
 Later its absence is no reason to stop: what it misses is sent once it is back.
 """
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from . import backup_offsite, backup_offsite_host, backup_settings, backup_ssh, restic
+from . import backup_offsite, backup_offsite_host, backup_owner, backup_settings, backup_ssh, restic
 from .backup_offsite import SSH
 from .errors import RingstandError
 
@@ -21,11 +21,16 @@ from .errors import RingstandError
 _PARENT = "/run"
 
 
-def look(given: Mapping[str, Any], described: Mapping[str, Any], key: str, check: bool) -> None:
-    """Raise :class:`RingstandError` when a new place cannot be used; with ``check`` the host may lack what looks."""
+def look(given: Mapping[str, Any], described: Mapping[str, Any], key: str, recover: bool, check: bool) -> bool:
+    """Raise :class:`RingstandError` when a new place cannot be used, or is another machine's and not to ``recover``.
+
+    Returns whether the place is new. With ``check`` the host may lack what is needed to look.
+    """
     place = backup_offsite.parse(described)
-    if place is None or not _is_new(place.where) or (check and not (key and shutil.which("restic"))):
-        return
+    if place is None or not _is_new(place.where):
+        return False
+    if check and not (key and shutil.which("restic")):
+        return True
     with tempfile.TemporaryDirectory(prefix="ringstand-offsite-", dir=_PARENT) as directory:
         _write(f"{directory}/key", f"{key}\n")
         for entry in backup_offsite_host.way(given, directory):
@@ -39,7 +44,7 @@ def look(given: Mapping[str, Any], described: Mapping[str, Any], key: str, check
             )
         repository = place.repository(f"{directory}/key", directory)
         try:
-            restic.snapshots(restic.uncached(repository))
+            snapshots = restic.snapshots(restic.uncached(repository))
         except RingstandError as error:
             raise RingstandError(
                 f"Failed to set up backup_repository: {place.where} cannot be used: {error.message}. Nothing was "
@@ -47,6 +52,9 @@ def look(given: Mapping[str, Any], described: Mapping[str, Any], key: str, check
                 "in backup_repository",
                 **error.details,
             ) from error
+        if not recover:
+            backup_owner.check(snapshots, place.where, [place.replaces])
+    return True
 
 
 def _is_new(where: str) -> bool:

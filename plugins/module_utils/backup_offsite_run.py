@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import backup_checksums, backup_redis, drill_record, drill_unit, pgbackrest, restic
+from . import backup_checksums, backup_owner, backup_redis, drill_record, drill_unit, pgbackrest, restic
 from .backup_due import backup_kind
 from .backup_offsite import Offsite
 from .backup_problems import FAILURES, Problem
@@ -38,15 +38,20 @@ def run(settings: BackupSettings, now: float, say: Say, details: dict[str, Any],
     """
     if settings.offsite is None:
         return []
-    job = _Job(settings.at_offsite(), settings.offsite, now, full, details)
     where = details["where"] = settings.offsite.where
     before = before if before.get("where", where) == where else {}
     details["verified"] = before.get("verified")
+    try:
+        backup_owner.check_own(settings)
+    except backup_owner.NotOursError as error:
+        return [Problem("offsite", "", error.message)]
+    job = _Job(settings.at_offsite(), settings.offsite, now, full, details)
     everything = verify_only or bool(before.get("damaged"))
     steps: list[tuple[str, Callable[[], list[Problem]]]] = []
+    # Files first: they say whose the place is, and the cluster may take hours.
+    steps += [] if verify_only else [("files", job.files)]
     if settings.cluster:
         steps += [] if verify_only else [("the cluster", job.cluster)]
-    steps += [] if verify_only else [("files", job.files)]
     steps.append(("what is there", lambda: job.verify(everything)))
     problems: list[Problem] = []
     for what, step in steps:
@@ -84,7 +89,7 @@ class _Job:
         with backup_redis.snapshot(settings.redis_dir) as redis:
             for name, paths in self._sets(redis):
                 try:
-                    found = restic.back_up(repository, name, paths, [KEY_PATH, DIRECTORY])
+                    found = restic.back_up(repository, name, paths, [KEY_PATH, DIRECTORY], backup_owner.mark())
                     problems += [Problem("offsite", item.file, item.reason, item.corruption) for item in found]
                 except FAILURES as error:
                     problems.append(Problem("offsite", name, str(error)))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import pgbackrest
+from . import backup_owner, pgbackrest
 from .backup_offsite import CONFIG_PATH, SPOOL_DIR
 from .backup_problems import Problem
 from .backup_settings import SETTINGS_PATH, STATE_DIR, BackupSettings
@@ -99,7 +99,7 @@ class Shipper:
     """Ships what is new; ``settings`` have a second repository and a cluster."""
 
     def __init__(self, settings: BackupSettings) -> None:
-        self._here, self._there = settings.stanza, settings.at_offsite().stanza
+        self._settings, self._here, self._there = settings, settings.stanza, settings.at_offsite().stanza
         self._local = Local(os.path.join(self._here.repository, "archive", settings.cluster))
         self._known: set[str] | None = None
         self._listed = 0.0
@@ -128,9 +128,12 @@ class Shipper:
         information = pgbackrest.information(self._there)
         if not information.exists:
             raise RingstandError(f"Failed to ship WAL to {self._there.repository}: it is not set up yet")
+        backup_owner.check_own(self._settings)
         found = set()
         for path in pgbackrest.listing(self._there, f"archive/{self._there.name}"):
-            name = path.rsplit("/", 1)[-1]
+            archive, name = path.split("/")[0], path.rsplit("/", 1)[-1]
+            if archive != (information.archive or archive):
+                continue  # that of a cluster before this one
             match = _SEGMENT.fullmatch(name)
             if match or _HISTORY.fullmatch(name):
                 found.add(match[1] if match else name)

@@ -78,12 +78,16 @@ class Backup:
 
 @dataclass(frozen=True)
 class Information:
-    """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL."""
+    """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL.
+
+    ``archive`` is the one that WAL goes to now, also while it has none.
+    """
 
     exists: bool
     message: str = ""
     backups: list[Backup] = field(default_factory=list)
     archives: dict[str, tuple[str, str]] = field(default_factory=dict)
+    archive: str = ""
 
     @property
     def good(self) -> list[Backup]:
@@ -163,7 +167,9 @@ def parse_information(text: str, name: str, config: str = "") -> Information:
             )
         backups = [_backup(item) for item in data["backup"]]
         archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
-        return Information(True, str(data["status"]["message"]), backups, archives)
+        newest = max(data.get("db") or [], key=lambda item: int(item["id"]), default=None)
+        archive = f"{newest['version']}-{newest['id']}" if newest else ""
+        return Information(True, str(data["status"]["message"]), backups, archives, archive)
     except (ValueError, KeyError, TypeError) as error:
         raise RingstandError(f"Failed to understand pgbackrest info: {error!r}", stdout=text[:2000]) from error
 
@@ -215,8 +221,17 @@ def _remove_half(stanza: Stanza) -> None:
             _must(stanza, "repair the stanza", "repo-rm", f"{folder}/{name}")
 
 
+def adopt(stanza: Stanza) -> None:
+    """Let a stanza that exists take the cluster, whichever it was made for; what it has stays."""
+    if call(stanza, "stanza-create").rc != 0:
+        upgrade(stanza)
+
+
 def upgrade(stanza: Stanza) -> None:
-    """Let the stanza know the cluster's new major version, or the one that it went back to; the cluster has to run."""
+    """Let the stanza know the cluster's new major version, or the one that it went back to, or another cluster.
+
+    The cluster has to run.
+    """
     _must(stanza, "upgrade the stanza", "stanza-upgrade")
 
 

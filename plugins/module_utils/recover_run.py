@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shutil
 import time
 from dataclasses import replace
 from typing import Any
 
-from . import recover_files, restic, restore_plan, restore_run
-from .backup_settings import STATE_DIR, BackupSettings
+from . import backup_owner, recover_files, restic, restore_plan, restore_run
+from .backup_owner import RECOVERED_PATH
+from .backup_settings import BackupSettings
 from .errors import RingstandError
 from .ledger import utc
 from .pgbackrest import OWNER
@@ -24,7 +24,6 @@ from .releases import write_durably
 from .restore_state import Progress
 from .restore_target import parse_target
 
-STATE_PATH = os.path.join(STATE_DIR, "recover.json")
 BEGUN, FILES, DONE = "begun", "files", "done"
 _DATABASES_SQL = (
     "SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database"
@@ -35,12 +34,12 @@ _DATABASES_SQL = (
 def phase() -> str:
     """How far this host has been recovered; empty when it was never begun."""
     try:
-        with open(STATE_PATH, encoding="utf-8") as stream:
+        with open(RECOVERED_PATH, encoding="utf-8") as stream:
             return str(json.load(stream)["phase"])
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"Failed to read {STATE_PATH}: {error}. If nothing is on this host yet, remove it"
+        what = f"Failed to read {RECOVERED_PATH}: {error}. If nothing is on this host yet, remove it"
         raise RingstandError(what) from error
 
 
@@ -67,16 +66,17 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
     where = there.offsite.where if there.offsite else ""
     if phase() == DONE:
         return {"changed": False, "where": where}
+    snapshots = restic.snapshots(there.repository)
+    owner = backup_owner.of(snapshots)
     if not phase():
         check_fresh(settings)
-        _write(BEGUN, where)
+        _write(BEGUN, where, owner)
     result: dict[str, Any] = {"changed": True, "where": where, "kept": "", "problems": []}
     if phase() == BEGUN:
         progress.step(f"bringing files back from {where}")
-        snapshots = restic.snapshots(there.repository)
         found, left = recover_files.restore(there.repository, snapshots, target, settings.redis_dir)
         result.update(files=found, problems=left)
-        _write(FILES, where)
+        _write(FILES, where, owner)
     if settings.cluster:
         cluster = replace(settings.find_cluster(), owner=OWNER)
         restore_run.stop(cluster)  # what is in it is what its own creation has left
@@ -85,9 +85,10 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
         if done["kept"]:
             shutil.rmtree(done["kept"])
         result.update({key: done[key] for key in ("target", "backup", "recovered_to", "databases")})
-    _write(DONE, where)
+    _write(DONE, where, owner)
     return result
 
 
-def _write(reached: str, where: str) -> None:
-    write_durably(STATE_PATH, json.dumps({"phase": reached, "where": where, "at": utc(time.time())}) + "\n")
+def _write(reached: str, where: str, owner: backup_owner.Owner | None) -> None:
+    record = {"phase": reached, "where": where, "replaced": owner.machine if owner else "", "at": utc(time.time())}
+    write_durably(RECOVERED_PATH, json.dumps(record) + "\n")

@@ -49,12 +49,16 @@ class Repository:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One backup of one set of files. ``name`` is the set's, ``time`` as restic writes it (RFC 3339)."""
+    """One backup of one set of files. ``name`` is the set's, ``time`` as restic writes it (RFC 3339).
+
+    ``host`` is what the one who made it called itself.
+    """
 
     id: str
     name: str
     time: str
     paths: list[str]
+    host: str = ""
 
 
 def uncached(repository: Repository) -> Repository:
@@ -122,16 +126,20 @@ def ensure(repository: Repository) -> bool:
     return True
 
 
-def back_up(repository: Repository, name: str, paths: Sequence[str], exclude: Sequence[str] = ()) -> list[Problem]:
+def back_up(
+    repository: Repository, name: str, paths: Sequence[str], exclude: Sequence[str] = (), host: str = ""
+) -> list[Problem]:
     """Take a snapshot of those of ``paths`` that exist, tagged ``name``; returns what it could not read.
+
+    ``host`` is what this one calls itself, by default its name.
 
     A file that is removed while restic looks for it is no problem: it was on its way out.
     """
     present = [path for path in paths if os.path.lexists(path)]
     if not present:
         return []
-    excluded = [f"--exclude={path}" for path in exclude]
-    result = call(repository, "backup", "--quiet", f"--tag={name}", *excluded, "--", *present)
+    about = [f"--tag={name}", *([f"--host={host}"] if host else []), *(f"--exclude={path}" for path in exclude)]
+    result = call(repository, "backup", "--quiet", *about, "--", *present)
     if result.rc == INCOMPLETE:
         errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
         if errors and all(line.rstrip().endswith("no such file or directory") for line in errors):
@@ -151,12 +159,19 @@ def snapshots(repository: Repository) -> list[Snapshot]:
     text = _must(repository, "read the restic repository", "snapshots", "--json", "--no-lock").stdout
     try:
         found = [
-            Snapshot(item["id"], (item.get("tags") or [""])[0], item["time"], list(item["paths"]))
+            Snapshot(item["id"], (item.get("tags") or [""])[0], item["time"], list(item["paths"]),
+                     str(item.get("hostname") or ""))
             for item in json.loads(text) or []
         ]
+        return sorted(found, key=lambda item: seconds(item.time))
     except (ValueError, KeyError, TypeError) as error:
         raise RingstandError(f"Failed to understand restic snapshots: {error!r}") from error
-    return sorted(found, key=lambda item: item.time)
+
+
+def seconds(time: str) -> float:
+    """A snapshot's time, which is that of the zone of its host, as whole seconds since the epoch."""
+    zone = re.search(r"[+-]\d\d:\d\d$", time)
+    return datetime.fromisoformat(time[:19] + (zone[0] if zone else "+00:00")).timestamp()
 
 
 def damaged(repository: Repository) -> list[Problem]:

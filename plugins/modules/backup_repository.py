@@ -119,6 +119,11 @@ options:
         description: Whether the dumps of single databases go there as well.
         type: bool
         default: true
+      replaces:
+        description:
+          - Machine whose place this host may take, as the refusal names it. Without it a place that another machine
+            writes to is refused.
+        type: str
   secrets:
     description: What is secret of O(repository); it is taken from there, because modules log their arguments.
     type: dict
@@ -212,6 +217,7 @@ REPOSITORY: dict[str, Any] = {
     "retention_full_count": {"type": "int"},
     "retention_files_days": {"type": "int"},
     "dumps": {"type": "bool", "default": True},
+    "replaces": {"type": "str"},
 }
 
 

@@ -104,3 +104,17 @@ def test_a_drill_restores_from_there(once_by_ssh, host):
     done = host.run("ringstand --json drill --offsite")
     found = json.loads(done.stdout)
     assert (done.rc, found["problems"], found["from"]) == (0, [], "offsite")
+
+
+def test_another_machine_is_kept_from_writing_there(once_by_ssh, host):
+    """Such as one that was lost and is back, beside the one that took its place."""
+    host.check_output("tr 0-9a-f 1-9a-f0 < /etc/machine-id > /run/another && mount --bind /run/another /etc/machine-id")
+    try:
+        assert host.run("ringstand backup --verify-only").rc == 1
+        assert "it belongs to the host" in host.run("ringstand backups").stdout
+        host.check_output("systemctl restart ringstand-offsite")
+        wait_until(lambda: "belongs to" in (backups(host)["offsite"]["reason"] or ""), 30, "no shipping")
+    finally:
+        host.check_output("umount /etc/machine-id")
+        host.check_output("systemctl restart ringstand-offsite")
+    host.check_output("ringstand backup --verify-only")

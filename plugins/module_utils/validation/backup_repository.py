@@ -25,12 +25,13 @@ NEEDED = {
     "path": ("path",),
 }
 OPTIONAL = {"sftp": ("port",), "ssh": ("port",), "s3": ("path", "region", "path_style", "ca_certificate"), "path": ()}
-COMMON = ("type", "name", "retention_full_count", "retention_files_days", "dumps")
+COMMON = ("type", "name", "retention_full_count", "retention_files_days", "dumps", "replaces")
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9/._-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
 _ENDPOINT = re.compile(r"(?:https://)?[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?/*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_MACHINE = re.compile(r"[0-9a-f]{8}")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,50}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----\n.+\n-----END \1PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+\n-----END CERTIFICATE-----", re.DOTALL)
@@ -156,4 +157,5 @@ _CHECKS: dict[str, Any] = {
     "retention_full_count": _number(1, 100),
     "retention_files_days": _number(1, 3650),
     "dumps": _boolean,
+    "replaces": _text(_MACHINE, "a machine has 8 digits from 0 to f", "Copy it from the message, in quotes"),
 }

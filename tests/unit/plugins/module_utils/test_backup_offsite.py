@@ -52,7 +52,7 @@ def found(value: Any) -> list[str]:
     {}, SFTP, S3, PATH, {**SFTP, "port": 2222, "known_hosts": [f"[backup.example.com]:2222 {PUBLIC}"]},
     {**S3, "endpoint": "https://10.0.0.1:9000/", "path": "/vms", "path_style": True, "region": "eu-1"},
     {**PATH, "name": "vm1", "dumps": False, "retention_full_count": 4, "retention_files_days": 90},
-    {**SFTP, "known_hosts": [f"|1|abc=|def= {PUBLIC}"]}, SSH,
+    {**SFTP, "known_hosts": [f"|1|abc=|def= {PUBLIC}"]}, SSH, {**SSH, "replaces": "0a1b2c3d"},
 ])
 def test_what_is_accepted(value: dict[str, Any]) -> None:
     assert found(value) == []
@@ -74,6 +74,7 @@ def test_what_is_accepted(value: dict[str, Any]) -> None:
     ({**SFTP, "port": "22"}, "port", "an integer"),
     ({**SSH, "known_hosts": []}, "known_hosts", "needs it"),
     ({**SSH, "path": "backups"}, "path", "a path from / on"),
+    ({**SSH, "replaces": 12345678}, "replaces", "in quotes"),
     ({**S3, "endpoint": "http://s3.example.com"}, "endpoint", "reached by https"),
     ({**S3, "bucket": "My_Bucket"}, "bucket", "lower-case"),
     ({**S3, "secret_key": "changeme"}, "secret_key", "placeholder"),
@@ -217,6 +218,21 @@ def test_when_shipping_is_late(state: dict[str, Any], words: str) -> None:
     assert bool(problems) == bool(words)
     if words:
         assert pytest.importorskip("re").search(words, problems[0].reason)
+
+
+def test_wal_of_a_cluster_before_is_not_taken_for_this_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps([{"name": "main", "status": {"code": 0, "message": "ok"}, "backup": [], "archive": [],
+                        "db": [{"id": 2, "version": "17"}, {"id": 1, "version": "17"}]}])
+    information = pgbackrest.parse_information(text, "main")
+    assert information.archive == "17-2"
+    listed = {f"17-{number}/0000000100000000/{segment(number)}-{'0' * 40}.zst": {} for number in (1, 2)}
+    monkeypatch.setattr(backup_shipping.pgbackrest, "information", lambda _stanza: information)
+    monkeypatch.setattr(backup_shipping.pgbackrest, "listing", lambda *_arguments: listed)
+    monkeypatch.setattr(backup_shipping.backup_owner, "check_own", lambda _settings: None)
+    settings = backup_settings.BackupSettings(
+        offsite=backup_offsite.parse(backup_offsite.describe(PATH, "vm1", 2, 30))
+    )
+    assert backup_shipping.Shipper(settings)._listing() == {segment(2)}
 
 
 class Engines:
