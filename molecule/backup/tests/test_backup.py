@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,39 @@ def test_a_disk_that_is_too_full_is_said_before_it_is_filled(once, host):
     assert failed.rc == 1
     assert "/srv/small has 6" in failed.stdout and "MB are kept free. Make room" in failed.stdout
     host.check_output("ringstand backup")
+
+
+def test_a_full_repository_stops_archiving_alone(once, host):
+    """For some seconds here, for ten minutes under load in bin/soak full."""
+    if host.check_output("hostname") != "backup-13":
+        pytest.skip("is the same on all")
+    repository, failed = f"{DIR}/pgbackrest", "SELECT failed_count FROM pg_stat_archiver"
+    before = int(sql(host, failed))
+    host.check_output(
+        f"mkdir -p /srv/full && size=$(($(du -sm {repository} | cut -f1) + 8))m"
+        f" && mount -t tmpfs -o size=$size,mode=0750 none /srv/full"
+        f" && cp -a {repository}/. /srv/full/ && chown postgres: /srv/full && mount --bind /srv/full {repository}"
+    )
+    host.run("dd if=/dev/zero of=/srv/full/ballast bs=64k")
+    try:
+        segments, until = [], time.monotonic() + 10
+        while time.monotonic() < until:
+            segments.append(switch(host))  # each is a commit that succeeds
+            time.sleep(1)
+        wait_until(lambda: int(sql(host, failed)) > before, 20, "a failure")
+        told = host.run("PGBACKREST_ARCHIVE_TIMEOUT=2 ringstand backup --if-due")
+        assert told.rc == 1 and "WAL is not archived" in told.stdout
+        assert "NOT GOOD: archive" in host.run("ringstand backups").stdout
+        host.check_output("rm /srv/full/ballast")
+        segments.append(switch(host))
+        wait_until(lambda: archived(host, segments[-1]), 30, "archiving again")
+    finally:
+        host.run("rm -f /srv/full/ballast")
+        host.check_output(f"umount {repository} && cp -a /srv/full/. {repository}/ && umount /srv/full")
+    assert all(archived(host, segment) for segment in segments)
+    host.run("ringstand backup --if-due")  # which tells of failures since the last one
+    host.check_output("ringstand backup --if-due")
+    assert host.run("ringstand backups").rc == 0, "no gap"
 
 
 def drill(host):
