@@ -1,4 +1,4 @@
-"""A whole host is lost, and one playbook makes a fresh one of it: from an SFTP server and the key on the controller.
+"""A whole host is lost, and one playbook makes a fresh one of it: from another host and the key on the controller.
 
 The app is examples/shop, which counts visits in PostgreSQL and in Redis. What is committed 60 s before the loss has to
 be there; uploads and what Redis keeps, as of the last backup.
@@ -20,23 +20,24 @@ from steps import CHECKOUT, NAME, Place
 
 RECOVER = CHECKOUT / "playbooks" / "recover.yml"
 WAIT_SECONDS = 60
+# As the README tells it.
 STORE = """
-id ringstand >/dev/null 2>&1 || useradd --create-home --shell /bin/sh ringstand
-install -d -o ringstand -m 0700 /backups /home/ringstand/.ssh
-cat > /home/ringstand/.ssh/authorized_keys
-chown ringstand /home/ringstand/.ssh/authorized_keys
+id ringstand >/dev/null 2>&1 || useradd --system --create-home --shell /usr/sbin/nologin ringstand
+install -d -o ringstand -m 0700 /backups
+mkdir -p ~ringstand/.ssh
+echo 'restrict,command="internal-sftp" {key}' > ~ringstand/.ssh/authorized_keys
 """
 
 
-def repository(store: Remote, directory: Path) -> dict[str, Any]:
-    """Make an account on the store; returns backup_repository for it."""
+def repository(store: Remote, directory: Path, kind: str) -> dict[str, Any]:
+    """Make an account on the store; returns backup_repository for it, of type ssh or sftp."""
     key = directory / "backup_key"
     if not key.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    store.must(STORE.replace("cat > ", f"echo '{key.with_suffix('.pub').read_text().strip()}' > "))
+    store.must(STORE.format(key=key.with_suffix(".pub").read_text().strip()))
     address = test_hosts.find(store.name).address
     public = store.must("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
-    return {"type": "sftp", "host": address, "user": "ringstand", "path": "/backups",
+    return {"type": kind, "host": address, "user": "ringstand", "path": "/backups",
             "private_key": key.read_text(), "known_hosts": [f"{address} {public}"]}
 
 
@@ -47,9 +48,9 @@ def visit(place: Place) -> dict[str, int]:
     return {kind: int(match[1]) for kind, match in found.items() if match}
 
 
-def run(place: Place, store: Remote, count: int, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def run(place: Place, store: Remote, kind: str, count: int, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Yield what came of each loss."""
-    place.variables["backup_repository"] = repository(store, place.work)
+    place.variables["backup_repository"] = repository(store, place.work, kind)
     say("setting the first host up")
     place.play()
     place.wait_for_background()

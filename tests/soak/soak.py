@@ -3,7 +3,7 @@
   bin/soak restore [--count 20]       destroy the data directory at random moments under writing, restore, count commits
   bin/soak corruption [--count 100]   damage backups and tables, see each reported with the file's name, mend it
   bin/soak speed [--count 3]          backups and restores beside pg_basebackup and plain writing, on the same disk
-  bin/soak loss [--count 1]           lose a whole host, recover it on a fresh one from an SFTP server
+  bin/soak loss [--place ssh]         lose a whole host, recover it on a fresh one from another host
   bin/soak full [--count 600]         fill the repository's disk for so many seconds under writing, then make room
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
   bin/soak pgbench                    the role's settings beside the distribution's, by turns
@@ -133,7 +133,8 @@ def loss(soak: Soak) -> Iterator[dict[str, Any]]:
     test_hosts.up(store, soak.distribution, None, [])
     try:
         with Place(soak.name, soak.distribution) as place:
-            yield from loss_trials.run(place, Remote(store), soak.count, say)
+            soak.facts["place"] = soak.place
+            yield from loss_trials.run(place, Remote(store), soak.place, soak.count, say)
             soak.facts["versions"] = Remote(soak.name).versions()
     finally:
         if not soak.keep_host:
@@ -191,6 +192,7 @@ class Soak:
     chance: random.Random
     keep_host: bool
     only: list[str] = field(default_factory=list)
+    place: str = "sftp"
     facts: dict[str, Any] = field(default_factory=dict)
 
     def chosen(self, plan: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -219,7 +221,7 @@ TOPICS = {
              "second, was answered, the trouble was reported meanwhile, and afterwards all WAL was archived, without a "
              "gap or with one that is reported."),
     "loss": (loss, 1, "Each loss: a host with examples/shop is removed a minute after its last visit, and "
-             "playbooks/recover.yml makes a fresh one of it from an SFTP server on another host and the key on the "
+             "playbooks/recover.yml makes a fresh one of it from another host (by SFTP or SSH) and the key on the "
              "controller. Passed: the visits in PostgreSQL go on with the next number, those in Redis with one after "
              "the last backup; secrets, uploads and their owner are as before; backups go on; a second run changes "
              "nothing."),
@@ -249,6 +251,7 @@ def main() -> int:
     parser.add_argument("--keep-host", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="WORDS",
                         help="of power and vm, only faults whose name has these words, such as clock; repeatable")
+    parser.add_argument("--place", choices=("sftp", "ssh"), default="sftp", help="of loss, where the backups are")
     options = parser.parse_args()
     run, default, what = TOPICS[options.topic]
     count = options.count or default
@@ -259,7 +262,7 @@ def main() -> int:
     path = RESULTS / f"{options.topic}-{options.distribution}-{result['date']}.json"
     began = time.monotonic()
     soak = Soak(name, options.distribution, count, random.Random(options.seed), options.keep_host,
-                options.only)
+                options.only, options.place)
     for case in run(soak):
         cases.append(case)
         record(path, {**result, **soak.facts, "seconds": round(time.monotonic() - began)}, cases)
