@@ -29,7 +29,7 @@ LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # Tests that share a host.
-E2E_HOSTS = {"site": ("test_site", "test_collection"),
+E2E_HOSTS = {"site": ("test_site", "test_collection", "test_private_repository", "test_auto_deploy"),
              "changes": ("test_check_mode", "test_drift", "test_deploy"),
              "operations": ("test_operations", "test_faults")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.

@@ -24,7 +24,7 @@ from .apps import (
     plain,
 )
 from .errors import RingstandError
-from .nginx_items import all_names
+from .nginx_items import UNDER_WAY_MOST, all_names
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
 WORKER_MB = 150
@@ -35,14 +35,13 @@ AUTO_WORKERS_MIN = 2
 # 8 workers of 4 threads in two slots are 64 connections: PostgreSQL's default of 100 still holds them.
 AUTO_WORKERS_MAX = 8
 
-# Of what waits for an app in nginx: two connections each, of the 768 that each of nginx's processes has.
-UNDER_WAY_MIN = 256
+# Of what waits for an app in nginx.
 UNDER_WAY_PER_THREAD = 2
 
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"maintenance", "redis", "redis_password", "secret_key", "state", "tls", *EDGE_KEYS}
+    | {"maintenance", "max_connections", "redis", "redis_password", "secret_key", "state", "tls", *EDGE_KEYS}
 )
 
 
@@ -152,7 +151,7 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "media": [{**media, "dir": f"/srv/{app['name']}/shared/{media['dir']}"} for media in as_list(app["media"])],
             **{key: plain(app[key]) for key in EDGE_KEYS},
             **_own_certificate(app),
-            "max_connections": max_connections(app),
+            **_max_connections(app),
         }
         for app in normalise(apps, overrides).values()
     ]
@@ -163,17 +162,20 @@ def _own_certificate(app: App) -> App:
     return {"certificate": given} if app["tls"]["certificate"] == OWN else {}
 
 
-def max_connections(app: App) -> int | None:
+def _max_connections(app: App) -> App:
     """How many requests may be under way to the app or wait for it; any more are asked to come back (503).
 
     Without a limit they fill nginx's connections, which then cuts off visitors of all sites, and wait longer than it
-    waits for an answer. None for workers that answer many requests at once: they have limits of their own. It is the
-    same for all but the largest apps, because nginx cuts off idle visitors when it loads another number.
+    waits for an answer. The role shares its connections out, which is enough for all but the largest apps. No limit
+    for workers that answer many requests at once: they have limits of their own.
     """
+    if app["max_connections"] is not None:
+        return {"max_connections": app["max_connections"]}
     if app["worker_class"] not in ("gthread", "sync"):
-        return None
+        return {"max_connections": 0}
     workers = AUTO_WORKERS_MAX if app["workers"] == "auto" else int(app["workers"])
-    return max(UNDER_WAY_MIN, UNDER_WAY_PER_THREAD * workers * int(app["threads"]))
+    busy = UNDER_WAY_PER_THREAD * workers * int(app["threads"])
+    return {"max_connections": busy} if busy > UNDER_WAY_MOST else {}
 
 
 def backup_databases(apps: Any, overrides: Any = None) -> list[str]:

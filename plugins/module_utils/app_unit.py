@@ -85,6 +85,8 @@ def unit_arguments(
         ("UMask", "0027"),
         *sandbox_directives(app.outbound_network, app.writable_paths, app.build),
     ]
+    if app.build:  # what serves, and what is being installed at the time of a first deploy, goes first
+        properties.append(("Nice", "10"))
     if app.home_visible:
         properties.append(("ProtectHome", "read-only"))
     if app.environment_file:

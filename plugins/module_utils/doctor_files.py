@@ -10,9 +10,7 @@ from collections.abc import Iterator
 
 from . import switch
 from .doctor_findings import Finding
-from .layout import AppSettings
-
-SECRETS_DIR = "/var/lib/ringstand/secrets"
+from .layout import SECRETS_DIR, AppSettings
 
 
 def check(settings: AppSettings) -> Iterator[Finding]:

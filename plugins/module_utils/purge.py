@@ -18,13 +18,12 @@ from . import backup_dumps, commands, decommission
 from .backup_settings import BackupSettings
 from .doctor_postgresql import CLUSTER
 from .errors import RingstandError
-from .layout import Layout, user_comment
+from .layout import SECRETS_DIR, Layout, user_comment
 from .postgresql_cluster import Cluster, Host, identifier
 from .postgresql_programs import execute
 
 # Beside the backups' directory and not in it: no retention ever removes a last dump.
 DUMPS_DIR = "/var/backups/ringstand-purged"
-SECRETS_DIR = "/var/lib/ringstand/secrets"
 # A database that somebody's lock keeps from going would otherwise be waited for without end.
 DROP_SECONDS = 300
 _OWNED_SQL = """

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from typing import Any
@@ -92,6 +93,33 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
             "Deploy it again, which migrates; or repeat with --force (playbook: -e force=true)."
         )
     return ""
+
+
+def unknown_revision(settings: AppSettings, release: str, before: str, at: str | None) -> str:
+    """Which revision that the database is ``at`` the code of ``release`` brings and that of ``before`` does not know.
+
+    Found out from the files of both alone, for the moment after a boot when no database can be asked; empty when there
+    is none, or when it cannot be told.
+    """
+    if not at or settings.migrations == "none":
+        return ""
+    try:
+        new = [revision for revision in at.split(",") if _names(settings, release, revision)]
+        return next((revision for revision in new if not _names(settings, before, revision)), "")
+    except RingstandError:
+        return ""
+
+
+def _names(settings: AppSettings, release: str, revision: str) -> bool:
+    """Whether a file of the release's revisions has this one; Alembic finds it by such a line as well."""
+    top = os.path.join(settings.layout.release_dir(release), "src", _plan(settings, release).directory)
+    for directory, _folders, files in os.walk(top):
+        for name in files:
+            if name.endswith(".py"):
+                with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as stream:
+                    if re.search(rf"^revision\b.*=.*\b{re.escape(revision)}\b", stream.read(), re.MULTILINE):
+                        return True
+    return False
 
 
 def way_back(settings: AppSettings, release: str, head: str | None) -> str:

@@ -71,7 +71,7 @@ def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> Non
         remedy = f"Choose {', '.join(WORKER_CLASSES)} or the dotted path of a class"
         problems.add(join(path, "worker_class"), "gunicorn has no such kind of worker for Flask", remedy, worker_class)
     threads = _number(app, "threads", 1)
-    if worker_class and worker_class != "gthread" and threads > 1:
+    if worker_class in WORKER_CLASSES and worker_class != "gthread" and threads > 1:
         rule = f"threads have no meaning with worker_class {worker_class}"
         problems.add(join(path, "threads"), rule, "Remove it or choose worker_class gthread", threads)
     timeout, graceful = _number(app, "timeout_seconds", 30), _number(app, "graceful_timeout_seconds", 30)

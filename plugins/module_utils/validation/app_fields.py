@@ -104,6 +104,7 @@ APP_FIELDS = {
     "release_command": COMMANDS,
     "first_deploy_command": COMMANDS,
     "hooks": Field((dict,), options=dict.fromkeys(HOOKS, COMMANDS)),
+    "hook_timeout_seconds": _seconds(1, 86_400),
     # Each of them is checked by check_processes.
     "processes": Field((dict,)),
     "webhook_url": SECRET,
@@ -134,6 +135,7 @@ APP_FIELDS = {
     "media": Field((dict,), options=MEDIA),
     **EDGE_FIELDS,
     "client_max_body_size_mb": _number(1, 102_400),
+    "max_connections": _number(0, 65_535),
     "keep_releases": _number(2, 100),
     "switch": Field((str,), choices=SWITCHES),
     "apt_packages": TEXTS,
