@@ -29,9 +29,9 @@ LIMIT_SECONDS = 1500
 # All hosts are of this distribution, for a machine that runs the parts once for each.
 DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 # Tests that share a host.
-E2E_HOSTS = {"site": ("test_site", "test_collection"),
+E2E_HOSTS = {"site": ("test_site", "test_collection", "test_private_repository", "test_auto_deploy"),
              "changes": ("test_check_mode", "test_drift", "test_deploy"),
-             "operations": ("test_operations", "test_faults")}
+             "operations": ("test_operations", "test_several_apps", "test_faults")}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
 LONGEST_FIRST = ("e2e changes", "molecule gunicorn", "molecule certbot", "e2e operations", "molecule restore",
                  "molecule nginx", "molecule postgresql", "molecule host", "molecule backup", "e2e controller",

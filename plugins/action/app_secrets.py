@@ -10,6 +10,7 @@ import shlex
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import SECRETS_DIR
 
 _MODULE = "ringstand.flask.app_secrets"
 
@@ -24,7 +25,7 @@ class ActionModule(ActionBase):
         """Return what the module returns; it is called only when a secret is missing, or cannot be read."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         apps = self._task.args.get("apps") or {}
-        known = self._read(apps, str(self._task.args.get("directory") or "/var/lib/ringstand/secrets"))
+        known = self._read(apps, str(self._task.args.get("directory") or SECRETS_DIR))
         if known is None:
             return {**result, **self._execute_module(_MODULE, task_vars=task_vars)}
         return {**result, "changed": False, "secrets": known, "generated": {name: [] for name in apps}}

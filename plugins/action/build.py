@@ -11,3 +11,4 @@ class ActionModule(SourceAction):
     """See the documentation of the module."""
 
     MODULE = "ringstand.flask.build"
+    MORE = {"packages": {"type": "list", "elements": "str", "default": []}}

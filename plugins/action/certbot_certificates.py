@@ -32,7 +32,8 @@ class ActionModule(ActionBase):
         if not token or done.get("failed"):
             return {**result, **done}
         known = [*token["addresses"], *outside_view.addresses_of((task_vars or {}).get("ansible_host"))]
-        view = outside_view.look(token["sites"], token["path"], token["content"], known, token["caa_identities"])
+        about = {"caa_identities": token["caa_identities"], "sites_by_dns": token["sites_by_dns"]}
+        view = outside_view.look(token["sites"], token["path"], token["content"], known, **about)
         arguments["preflight"] = {"asked": True, "url_path": token["path"], "refused": view.refused}
         done = dict(self._execute_module(_MODULE, arguments, task_vars=task_vars))
         return {**result, **done, "warnings": [*done.get("warnings", []), *view.warnings]}

@@ -14,6 +14,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.apps import normalise, plain
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.certbot import (
+    PATH,
+    SOURCE,
+    TEXT,
+    VIRTUAL_ENVIRONMENT,
+)
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.problems import Problems, join
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.roles import check_role, role_variables
 from ansible_collections.ringstand.flask.plugins.module_utils.validation.site import (
@@ -43,12 +49,14 @@ class ActionModule(ActionBase):
         self._skipped: set[str] = set()
         self._facts_known = bool(facts)
         problems = Problems()
+        values = self._values(variables, role_variables(role) if role else SITE_VARIABLES, problems)
+        self._read_requirements(values, problems)
         if role:
-            found = check_role(role, self._values(variables, role_variables(role), problems), facts)
+            found = check_role(role, values, facts)
         else:
             specs = self._specs()
             self._check_types(specs, variables, problems)
-            found = check_site(self._values(variables, SITE_VARIABLES, problems), variables, specs, facts)
+            found = check_site(values, variables, specs, facts)
             self._refuse_derived(variables, found)
             if not problems.errors and not found.errors:
                 self._check_sources(variables, facts, found)
@@ -74,6 +82,19 @@ class ActionModule(ActionBase):
                     resolve(source)
                 except RingstandError as error:
                     problems.add(f"flask_apps.{name}.source", error.message.rstrip("."), "This run would deploy it")
+
+    def _read_requirements(self, values: dict[str, Any], problems: Problems) -> None:
+        """The text of certbot's requirements file, which is the role's own or lies where files of a playbook do."""
+        path = values.get(PATH)
+        if values.get(SOURCE) != VIRTUAL_ENVIRONMENT or not isinstance(path, str):
+            return
+        own = ROLES_DIR / "certbot" / "files" / path
+        try:
+            found = own if own.exists() else Path(self._find_needle("files", path))
+            values[TEXT] = found.read_text(encoding="utf-8")
+        except (AnsibleError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such file"
+            problems.add(PATH, f"it cannot be read: {reason}", "Write the path of a file on this machine", path)
 
     def _specs(self) -> dict[str, dict[str, Any]]:
         """The variables in the argument specs of this collection's roles."""

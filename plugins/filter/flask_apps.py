@@ -30,6 +30,7 @@ class FilterModule:
             "postgresql_databases": domain_errors(postgresql_items.postgresql_databases),
             "postgresql_reserved_memory": domain_errors(postgresql_items.postgresql_reserved_memory),
             "postgresql_roles": domain_errors(postgresql_items.postgresql_roles),
+            "redis_firewall": domain_errors(app_items.redis_firewall),
             "redis_removed_instances": domain_errors(app_items.redis_removed_instances),
             "redis_instances": domain_errors(app_items.redis_instances),
         }

@@ -25,6 +25,7 @@ from . import (
     schema_of_release,
     static_files,
     switch,
+    unproven,
 )
 from .activation_unit import remove_orphans
 from .app_unit import activation_pattern
@@ -34,9 +35,6 @@ from .ledger import Progress, good_releases
 from .links import point
 from .release_build import Source, build, check_space
 from .systemd import journal_tail, systemctl
-
-# What waits in the queue of a release that lost the traffic again is answered once systemd has started it anew.
-_RETURN_QUEUE_SECONDS = 10
 
 
 def recover(settings: AppSettings) -> None:
@@ -150,26 +148,25 @@ def activate(
             with progress.phase("observe"):
                 gates.observe_slot(settings, release, new)
         before_switch()
+        unproven.begin(layout, _note(settings, release, old, new, progress))
     with _all_returned_on_error(settings, old, new, processes):
         with progress.phase("switch"):
             switch.set_live(layout, new)
-        with progress.phase("probe"):
-            gates.probe(settings, is_first=old is None)
-        if old:
-            with progress.phase("probation"):
-                gates.probation(settings, release, new)
-            # The old slot can still take over: a release whose workers do not run has failed as a whole.
-            processes.to(release, restart_all=progress.kind == "restart")
-        else:
-            with ThreadPoolExecutor(1) as beside, progress.phase("observe"):
-                watched = beside.submit(gates.probation, settings, release, new, is_first=True)
-                processes.to(release)
-                watched.result()
+        gates.prove(settings, release, new, progress, processes, is_first=old is None)
     hooks.run(settings, hooks.AFTER_SWITCH, release, progress)
     if old:
         with progress.phase("drain"):
             if not switch.drain(layout, old, settings.graceful_timeout_seconds):
                 progress.notice(f"Requests still waited for the old release of {settings.name} when it was retired.")
+
+
+def _note(settings: AppSettings, release: str, old: str | None, new: str, progress: Progress) -> unproven.Note:
+    """What to go back to while the release is not proven, and whether the code of before could be started again."""
+    before = switch.release_of(settings.layout, old)
+    at = (progress.about.get("migration") or {}).get("after")
+    unknown = schema_of_release.unknown_revision(settings, release, before, at) if before else ""
+    has_served = release in good_releases(settings.layout)
+    return unproven.Note(new, release, old, before, has_served, unknown)
 
 
 @contextlib.contextmanager
@@ -190,6 +187,7 @@ def _all_returned_on_error(
         if old is None:
             switch.kill(layout, new)
         else:
-            switch.drain(layout, new, _RETURN_QUEUE_SECONDS)
+            switch.drain(layout, new, unproven.RETURN_QUEUE_SECONDS)
         processes.back()
+        unproven.end(layout)
         raise

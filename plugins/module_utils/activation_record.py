@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from typing import Any
 
 from . import early_build, hooks, switch, webhook
-from .errors import RingstandError
+from .errors import RingstandError, reason_of
 from .layout import AppSettings, Layout
-from .ledger import SCHEMA, Progress, append_line, ended_from_outside, unfinished, utc
+from .ledger import SCHEMA, Progress, append_line, ended_from_outside, from_utc, last_live, unfinished, utc
 
 # What people want to hear of even when it goes well.
 _TOLD = ("deploy", "rollback")
@@ -31,7 +30,8 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
     except RingstandError as error:
         entry.update(result="failed", reason=error.message, details=error.details)
     except OSError as error:
-        entry.update(result="failed", reason=_reason(settings, progress.kind, error), details={})
+        reason = f"Failed to {progress.kind} {settings.name}: {reason_of(error)}"
+        entry.update(result="failed", reason=reason, details={})
     except Exception as error:  # the ledger must say what happened, whatever it was
         entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
     finally:
@@ -49,38 +49,42 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
     return entry
 
 
-def _reason(settings: AppSettings, kind: str, error: OSError) -> str:
-    """What the system refused, for people; a full disk is the one that they can do something about."""
-    paths = " to ".join(str(path) for path in (error.filename, error.filename2) if path)
-    reason = f"Failed to {kind} {settings.name}: {error.strerror or error}" + (f": {paths}" if paths else "")
-    if error.errno != errno.ENOSPC:
-        return reason
-    return f"{reason}. Free some space and inodes there (df -h, df -i) and run it again."
+def record_ended(layout: Layout, put_right: str) -> dict[str, Any] | None:
+    """Write to the ledger what an activation that was ended from outside could not; returns the entry, if there is one.
 
-
-def record_ended(layout: Layout) -> None:
-    """Write to the ledger what an activation that was killed, or that ended with the machine, could not.
-
-    Only for a caller that knows that none is under way.
+    ``put_right`` says what was done since. Only for a caller that knows that none is under way.
     """
     ended = unfinished(layout)
     if ended is None or ended["kind"] == early_build.KIND:
-        return
+        return None
+    reason = ended_from_outside(ended["kind"], layout.app, ended["step"])
+    outcome: dict[str, Any] = {"result": "failed", "reason": f"{reason} {put_right}".strip(), "details": {}}
+    notices = []
+    if ended["proven"]:
+        outcome = {"result": "ok"}
+        notices = [f"It was ended from outside during {ended['step']!r}, when the release was proven already."]
     entry = {
         "schema": SCHEMA,
-        "kind": ended["kind"],
-        "by": ended["by"],
+        **outcome,
+        "notices": notices,
+        **{key: ended[key] for key in ("kind", "by", "release", "version", "sha")},
+        "previous": last_live(layout),
         "started": ended["at"],
-        "release": ended["release"],
-        "result": "failed",
-        "reason": ended_from_outside(ended["kind"], layout.app, ended["step"]),
-        "details": {},
-        "notices": [],
+        "seconds": from_utc(ended["ended"]) - from_utc(ended["at"]),
         "phases": {},
         "live": switch.live_release(layout),
     }
     append_line(layout.ledger, entry)
     append_line(layout.progress, {"at": utc(time.time()), "event": "result", **entry})
+    return entry
+
+
+def tell_ended(layout: Layout, entry: dict[str, Any]) -> list[str]:
+    """Tell the webhook of an activation that was ended from outside; returns what could not be told."""
+    told = webhook.Webhook(layout)
+    if entry["result"] == "failed":
+        told.send(webhook.FAILURE, entry["kind"], entry["by"], entry)
+    return told.problems()
 
 
 def _tell(settings: AppSettings, progress: Progress, told: webhook.Webhook, entry: dict[str, Any]) -> None:

@@ -21,13 +21,17 @@ from typing import Any, Callable
 from . import transient_unit
 from .boot import boot_id
 from .errors import RingstandError
+from .host_program import PROGRAM
 from .layout import AppSettings, Layout
 from .ledger import ended_from_outside, read_lines
 from .releases import write_durably
 from .systemd import unit_properties
 
-# A deploy just after a boot waits until the apps are as they were before it.
-_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service")
+# A deploy just after a boot waits until the apps are as they were before it. Stopping includes what comes afterwards,
+# which may have to wait for workers to finish their jobs.
+_PROPERTIES = ("KillMode=mixed", "OOMScoreAdjust=-500", "After=ringstand-boot.service", "TimeoutStopSec=5min")
+# When the process was killed or has left something, before the lock is free: systemd sees to it that it is put right.
+_AFTERWARDS = "ExecStopPost=-/bin/sh -c 'test \"$$EXIT_CODE\" = exited -a ! -e {note} || exec {program} ended {app}'"
 _REQUEST, _ARCHIVE = "request", "incoming"
 _BUILD = "early build of"  # in the description of its unit
 
@@ -44,7 +48,7 @@ def holder(layout: Layout) -> str:
     return f"{begun.get('kind')} by {begun.get('by')} since {begun.get('at')}, now at step {step!r}"
 
 
-def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
+def start_build(settings: AppSettings, archive: str, sha: str, packages: list[str], by: str) -> None:
     """Start the build of a virtual environment, and leave it to itself; a deploy waits for it.
 
     Nothing is started while something else of the app runs: then there is no hurry.
@@ -52,7 +56,8 @@ def start_build(settings: AppSettings, archive: str, sha: str, by: str) -> None:
     layout = settings.layout
     if holder(layout):
         return
-    _token, request_path = _write_request(layout, {"kind": "build", "by": by, "archive": archive, "sha": sha})
+    request = {"kind": "build", "by": by, "archive": archive, "sha": sha, "packages": packages}
+    _token, request_path = _write_request(layout, request)
     _start(layout, request_path, f"{_BUILD} {layout.app}", wait=False).wait()
 
 
@@ -172,7 +177,8 @@ def _outcome(settings: AppSettings, kind: str, seen: list[dict[str, Any]], stder
 
 def _start(layout: Layout, request_path: str, description: str, wait: bool = True) -> subprocess.Popen[str]:
     arguments = ["activation", layout.app, request_path]
-    return transient_unit.start(layout.activation_unit, description, arguments, _PROPERTIES, wait)
+    afterwards = _AFTERWARDS.format(note=layout.unproven, program=PROGRAM, app=layout.app)
+    return transient_unit.start(layout.activation_unit, description, arguments, (*_PROPERTIES, afterwards), wait)
 
 
 def _follow(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from .apps import (
     plain,
 )
 from .errors import RingstandError
-from .nginx_items import all_names
+from .nginx_items import UNDER_WAY_MOST, all_names
 
 # A worker of an ordinary app (Flask, SQLAlchemy, a few dozen packages) takes 60 to 120 MB; room is left on purpose.
 WORKER_MB = 150
@@ -34,14 +35,13 @@ AUTO_WORKERS_MIN = 2
 # 8 workers of 4 threads in two slots are 64 connections: PostgreSQL's default of 100 still holds them.
 AUTO_WORKERS_MAX = 8
 
-# Of what waits for an app in nginx: two connections each, of the 768 that each of nginx's processes has.
-UNDER_WAY_MIN = 256
+# Of what waits for an app in nginx.
 UNDER_WAY_PER_THREAD = 2
 
 # What other roles take of an app, or what has become part of its environment. The gunicorn role gets the rest.
 NOT_FOR_GUNICORN = frozenset(
     {"apt_packages", "backup", "client_max_body_size_mb", "database", "database_url", "database_url_scheme"}
-    | {"maintenance", "redis", "redis_password", "secret_key", "state", "tls", *EDGE_KEYS}
+    | {"maintenance", "max_connections", "redis", "redis_password", "secret_key", "state", "tls", *EDGE_KEYS}
 )
 
 
@@ -90,9 +90,17 @@ def environment(app: App, workers: int, secrets: Mapping[str, Any]) -> dict[str,
     for purpose, name in (("queue", "REDIS_URL"), ("cache", "REDIS_CACHE_URL")):
         if purpose in app["redis"]:
             password = quote(_secret(secrets, app, "redis_password"), safe="")
-            port = app["redis"][purpose]["port"]
-            values[name] = f"redis://{app['name']}:{password}@{REDIS_ADDRESS}:{port}/0"
+            values[name] = _redis_url(f"{app['name']}:{password}", app["redis"][purpose])
     return {**values, **app["environment"]}
+
+
+def _redis_url(login: str, instance: App) -> str:
+    """Where the app finds its own instance. With remote clients it speaks nothing but TLS.
+
+    The name in its certificate is then the one that those use: on loopback there is nobody to mistake it for.
+    """
+    place = f"{login}@{REDIS_ADDRESS}:{instance['port']}/0"
+    return f"rediss://{place}?ssl_cert_reqs=none" if instance.get("clients") else f"redis://{place}"
 
 
 def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]:
@@ -102,11 +110,30 @@ def redis_instances(apps: Any, secrets: Any, overrides: Any = None) -> list[App]
         {
             "name": f"{app['name']}-{purpose}",
             "purpose": purpose,
-            **settings,
+            **{key: value for key, value in settings.items() if key != "clients"},
+            **_redis_bind(settings.get("clients") or []),
             "users": [{"name": app["name"], "password": _secret(secrets, app, "redis_password")}],
         }
         for app in normalise(apps, overrides).values()
         for purpose, settings in app["redis"].items()
+    ]
+
+
+def _redis_bind(clients: list[str]) -> App:
+    """The addresses that remote clients need beside loopback: all of a kind, of which the firewall lets theirs in."""
+    if not clients:
+        return {}
+    versions = {ip_network(client).version for client in clients}
+    return {"bind": ["0.0.0.0" if 4 in versions else "127.0.0.1", "::" if 6 in versions else "::1"]}  # noqa: S104
+
+
+def redis_firewall(apps: Any, overrides: Any = None) -> list[App]:
+    """One firewall rule per remote client of each instance."""
+    return [
+        {"port": settings["port"], "proto": "tcp", "from": client}
+        for app in normalise(apps, overrides).values()
+        for settings in app["redis"].values()
+        for client in settings.get("clients", [])
     ]
 
 
@@ -124,7 +151,7 @@ def nginx_sites(apps: Any, overrides: Any = None) -> list[App]:
             "media": [{**media, "dir": f"/srv/{app['name']}/shared/{media['dir']}"} for media in as_list(app["media"])],
             **{key: plain(app[key]) for key in EDGE_KEYS},
             **_own_certificate(app),
-            "max_connections": max_connections(app),
+            **_max_connections(app),
         }
         for app in normalise(apps, overrides).values()
     ]
@@ -135,17 +162,20 @@ def _own_certificate(app: App) -> App:
     return {"certificate": given} if app["tls"]["certificate"] == OWN else {}
 
 
-def max_connections(app: App) -> int | None:
+def _max_connections(app: App) -> App:
     """How many requests may be under way to the app or wait for it; any more are asked to come back (503).
 
     Without a limit they fill nginx's connections, which then cuts off visitors of all sites, and wait longer than it
-    waits for an answer. None for workers that answer many requests at once: they have limits of their own. It is the
-    same for all but the largest apps, because nginx cuts off idle visitors when it loads another number.
+    waits for an answer. The role shares its connections out, which is enough for all but the largest apps. No limit
+    for workers that answer many requests at once: they have limits of their own.
     """
+    if app["max_connections"] is not None:
+        return {"max_connections": app["max_connections"]}
     if app["worker_class"] not in ("gthread", "sync"):
-        return None
+        return {"max_connections": 0}
     workers = AUTO_WORKERS_MAX if app["workers"] == "auto" else int(app["workers"])
-    return max(UNDER_WAY_MIN, UNDER_WAY_PER_THREAD * workers * int(app["threads"]))
+    busy = UNDER_WAY_PER_THREAD * workers * int(app["threads"])
+    return {"max_connections": busy} if busy > UNDER_WAY_MOST else {}
 
 
 def backup_databases(apps: Any, overrides: Any = None) -> list[str]:

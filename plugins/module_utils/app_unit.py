@@ -27,7 +27,8 @@ class AppUnit:
     """Who runs a command, where, and with what.
 
     ``environment`` goes into the unit's properties, where ``systemctl show`` prints it: never a secret.
-    ``environment_file`` is read by systemd as root. ``binds_to`` names a unit whose end also ends the command.
+    ``environment_file`` is read by systemd as root, and after it ``overriding_file``, which may be missing.
+    ``binds_to`` names a unit whose end also ends the command.
     ``home_visible`` is for an app that lives below ``/home`` or ``/root``, which the sandbox hides otherwise.
     """
 
@@ -36,6 +37,7 @@ class AppUnit:
     group: str
     working_dir: str
     environment_file: str | None = None
+    overriding_file: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     writable_paths: Sequence[str] = ()
     purpose: str = "run"
@@ -83,10 +85,14 @@ def unit_arguments(
         ("UMask", "0027"),
         *sandbox_directives(app.outbound_network, app.writable_paths, app.build),
     ]
+    if app.build:  # what serves, and what is being installed at the time of a first deploy, goes first
+        properties.append(("Nice", "10"))
     if app.home_visible:
         properties.append(("ProtectHome", "read-only"))
     if app.environment_file:
         properties.append(("EnvironmentFile", app.environment_file))
+    if app.overriding_file:
+        properties.append(("EnvironmentFile", f"-{app.overriding_file}"))
     if app.binds_to:
         properties += [("BindsTo", app.binds_to), ("After", app.binds_to)]
     arguments = ["systemd-run", "--quiet", "--collect", "--wait", "--pty" if terminal else "--pipe"]

@@ -66,6 +66,7 @@ DEFAULTS: App = {
     "migrations": "auto",
     "migrations_dir": None,
     "migration_command": None,
+    "migration_database_url": None,
     "migration_unversioned_tables_allowed": False,
     "migration_lock_timeout_seconds": 5,
     "migration_statement_timeout_seconds": 0,
@@ -73,6 +74,7 @@ DEFAULTS: App = {
     "release_command": [],
     "first_deploy_command": [],
     "hooks": {},
+    "hook_timeout_seconds": 600,
     "processes": None,
     "webhook_url": None,
     "health": {},
@@ -90,6 +92,7 @@ DEFAULTS: App = {
     "error_pages": {},
     "extra_configuration": "",
     "client_max_body_size_mb": 10,
+    "max_connections": None,
     "keep_releases": 5,
     "switch": "auto",
     "backup": True,
@@ -206,6 +209,7 @@ def _redis(name: str, app: App) -> dict[str, App]:
         purpose: {
             "port": (given[purpose] or {}).get("port") or redis_port(name, purpose),
             "maxmemory_mb": (given[purpose] or {}).get("maxmemory_mb") or REDIS_MAXMEMORY_MB,
+            **{key: given[purpose][key] for key in ("clients", "tls") if (given[purpose] or {}).get(key)},
         }
         for purpose in REDIS_PURPOSES
         if purpose in given
@@ -243,7 +247,8 @@ def normalise(apps: Any, overrides: Any = None) -> dict[str, App]:
     """Every present app of ``flask_apps``, complete: overrides merged in, defaults filled in, short forms spelt out.
 
     ``database`` becomes ``{name, extensions, readers}`` or False, ``redis`` maps each purpose to
-    ``{port, maxmemory_mb}``, ``domains`` are in punycode. The result is a valid argument again and stays as it is.
+    ``{port, maxmemory_mb}``, and to ``clients`` and ``tls`` where others reach it, ``domains`` are in punycode. The
+    result is a valid argument again and stays as it is.
     """
     return {name: _normalise(name, app) for name, app in _merged(apps, overrides).items() if not is_absent(app)}
 

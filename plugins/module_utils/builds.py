@@ -26,7 +26,7 @@ from .python_version import choose_python, interpreter_version
 from .releases import VENV_MARKER, freeze, write_durably
 from .systemd import redact
 
-_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 _BUILD_TIMEOUT_SECONDS = 1800
 
 
@@ -169,7 +169,7 @@ def _uv_environment(settings: AppSettings, venv: str) -> dict[str, str]:
         "UV_COMPILE_BYTECODE": "1",  # without it the first requests of every release pay
         "UV_PROJECT_ENVIRONMENT": venv,
         "VIRTUAL_ENV": venv,
-        "SSL_CERT_FILE": settings.package_index_ca_path or _SYSTEM_CA,
+        "SSL_CERT_FILE": settings.package_index_ca_path or SYSTEM_CA,
     }
     if settings.package_index_url:
         environment["UV_DEFAULT_INDEX"] = f"{INDEX_NAME}={settings.package_index_url}"

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from . import certificate_due, commands
+from . import certbot_dns, certificate_due, commands
 from .certbot_lineage import DEPLOY_HOOK, Renewal, set_account_aside
 from .certificates import Wanted
 from .errors import RingstandError
@@ -20,8 +20,6 @@ TIMEOUT_SECONDS = 300.0
 NONCE_ATTEMPTS = 6
 LOCK_SECONDS = 60.0
 LOG_PATH = "/var/log/letsencrypt/letsencrypt.log"
-# One file per plugin for DNS, with what it needs to change records.
-DNS_DIR = "/etc/ringstand/certbot-dns"
 _LOG_BYTES = 20_000
 # The first one with --required-profile.
 PROFILE_VERSION = (4, 0)
@@ -47,7 +45,13 @@ _SIGNS = (
         r"|Requesting \S+: |Remote end closed connection|Server Error for url",
     ),
 )
-_PROBLEM = re.compile(r"Domain: *(\S+)\s+Type: *(\S+)\s+Detail: *(.+?)(?=\n\s*\n|\n\s*Domain:|\nHint:|\Z)", re.DOTALL)
+# From 5.3 on they say identifier, because it may be an address.
+_PROBLEM = re.compile(
+    r"(?:Domain|Identifier): *(\S+)\s+Type: *(\S+)\s+Detail: *(.+?)(?=\n\s*\n|\n\s*(?:Domain|Identifier):|\nHint:|\Z)",
+    re.DOTALL,
+)
+# In a traceback, of the exception that was caught.
+_CAUSE = re.compile(r"^[\w.]+: ([^\n]+)\n\n(?:During handling of the above|The above exception was the)", re.MULTILINE)
 _NOISE = re.compile(
     r"^(Saving debug log|Ask for help|See the logfile|Plugins selected|Requesting a certificate|Renewing an existing"
     r"|Account registered|Performing the following|Waiting for verification|Cleaning up challenges"
@@ -61,6 +65,7 @@ class Client:
 
     ``config_path`` is a file with what must not be in a command line: the binding of the account to one outside.
     ``staging_url`` is the directory for a rehearsal, and ``profile`` the authority's name of a kind of certificate.
+    ``propagation_seconds`` is how long a plugin for DNS, by its name, waits until its records are everywhere.
     """
 
     renewal: Renewal
@@ -70,11 +75,17 @@ class Client:
     config_path: str = ""
     staging_url: str = ""
     profile: str = ""
+    propagation_seconds: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, site: Wanted) -> dict[str, str]:
         """What certbot has to find in its environment."""
-        return {"REQUESTS_CA_BUNDLE": self.ca_bundle_path} if self.ca_bundle_path else {}
+        trust = {"REQUESTS_CA_BUNDLE": self.ca_bundle_path} if self.ca_bundle_path else {}
+        return {**trust, **certbot_dns.environment(site.dns_plugin)}
+
+    def timeout_seconds(self, site: Wanted) -> float:
+        """How long an order may take."""
+        waited = self.propagation_seconds.get(site.dns_plugin)
+        return TIMEOUT_SECONDS + certbot_dns.wait_seconds(site.dns_plugin, waited)
 
 
 def check_abilities(client: Client) -> None:
@@ -103,7 +114,7 @@ def arguments(client: Client, site: Wanted, replaces: bool, rehearsal: bool = Fa
     argv += ["--email", client.email, "--no-eff-email"] if client.email else ["--register-unsafely-without-email"]
     argv += ["--required-profile", client.profile] if client.profile else []
     if site.dns_plugin:
-        argv += _dns_arguments(site.dns_plugin)
+        argv += certbot_dns.arguments(site.dns_plugin, client.propagation_seconds.get(site.dns_plugin))
     else:
         argv += ["--webroot", "--webroot-path", client.renewal.webroot]
     if rehearsal:
@@ -119,23 +130,17 @@ def arguments(client: Client, site: Wanted, replaces: bool, rehearsal: bool = Fa
     return argv
 
 
-def _dns_arguments(plugin: str) -> list[str]:
-    credentials = os.path.join(DNS_DIR, f"{plugin}.ini")
-    known = [f"--dns-{plugin}-credentials", credentials] if os.path.exists(credentials) else []
-    return ["--authenticator", f"dns-{plugin}", *known]
-
-
 def issue(client: Client, site: Wanted, replaces: bool) -> None:
     """Get a certificate. Raises RingstandError with the reason; a challenge that failed is never tried again here."""
-    _run(client, arguments(client, site, replaces), client.renewal.directory_url)
+    _run(client, site, arguments(client, site, replaces), client.renewal.directory_url)
 
 
 def rehearse(client: Client, site: Wanted, replaces: bool) -> None:
     """Go through an order with the staging directory. Raises RingstandError with the reason like :func:`issue`."""
-    _run(client, arguments(client, site, replaces, rehearsal=True), client.staging_url)
+    _run(client, site, arguments(client, site, replaces, rehearsal=True), client.staging_url)
 
 
-def _run(client: Client, argv: Sequence[str], directory_url: str) -> None:
+def _run(client: Client, site: Wanted, argv: Sequence[str], directory_url: str) -> None:
     """Run certbot until it has done it or a repetition would not help.
 
     The details of an error are its ``kind``, ``rate_limited`` and ``retry_at``, when the authority has said it.
@@ -144,7 +149,7 @@ def _run(client: Client, argv: Sequence[str], directory_url: str) -> None:
     nonces, account_is_new = 0, False
     while True:
         before = _log_size()
-        run = commands.run(argv, TIMEOUT_SECONDS, client.environment)
+        run = commands.run(argv, client.timeout_seconds(site), client.environment(site))
         if run.rc == 0:
             return
         output, log = f"{run.stdout}\n{run.stderr}", _log(before)
@@ -154,6 +159,7 @@ def _run(client: Client, argv: Sequence[str], directory_url: str) -> None:
         if kind == OTHER:
             # Newer ones print what the authority says, but not its type, which the log has.
             kind = classify(last_problem(log))
+            output += f"\n{hidden_cause(output, log)}"
         nonces += kind == NONCE
         if kind == LOCKED and time.monotonic() < deadline:
             time.sleep(_LOCK_POLL_SECONDS)
@@ -161,15 +167,16 @@ def _run(client: Client, argv: Sequence[str], directory_url: str) -> None:
             # The authority has forgotten it; certbot would go on with it for ever.
             account_is_new = set_account_aside(directory_url) != ""
             if not account_is_new:
-                raise _failed(kind, output, log, directory_url)
+                raise _failed(kind, output, log, directory_url, site)
         elif kind != NONCE or nonces >= NONCE_ATTEMPTS:
-            raise _failed(kind, output, log, directory_url)
+            raise _failed(kind, output, log, directory_url, site)
 
 
-def _failed(kind: str, output: str, log: str, directory_url: str) -> RingstandError:
+def _failed(kind: str, output: str, log: str, directory_url: str, site: Wanted) -> RingstandError:
     limited = kind == RATE_LIMIT
     told = certificate_due.told_time(f"{output}\n{log}", time.time()) if limited else None
-    return RingstandError(explain(kind, output, directory_url), kind=kind, rate_limited=limited, retry_at=told)
+    text = explain(kind, output, directory_url, site.dns_plugin)
+    return RingstandError(text, kind=kind, rate_limited=limited, retry_at=told)
 
 
 def _log_size() -> int:
@@ -198,12 +205,21 @@ def last_problem(log: str) -> str:
     return (["", *re.findall(r"urn:ietf:params:acme:error:\w+[^\n]*", log)])[-1]
 
 
+def hidden_cause(output: str, log: str) -> str:
+    """What led to the error that certbot prints, by its log; empty when there is nothing, or it prints that too.
+
+    Before 2.0 it prints that it cannot register an account, and not why.
+    """
+    cause = (["", *_CAUSE.findall(log)])[-1]
+    return "" if cause in output else cause
+
+
 def classify(output: str) -> str:
     """What kind of failure certbot's output tells of."""
     return next((kind for kind, signs in _SIGNS if re.search(signs, output)), OTHER)
 
 
-def explain(kind: str, output: str, directory_url: str) -> str:
+def explain(kind: str, output: str, directory_url: str, dns_plugin: str = "") -> str:
     """One sentence for people, with certbot's own words."""
     said = commands.redact(" ".join(line.strip() for line in output.splitlines() if not _NOISE.match(line.strip())))
     said = said if len(said) <= 600 else f"{said[:300]} … {said[-300:]}"
@@ -221,8 +237,11 @@ def explain(kind: str, output: str, directory_url: str) -> str:
         found = [
             f"{domain} ({type_}): {' '.join(detail.split())}" for domain, type_, detail in _PROBLEM.findall(output)
         ]
-        return (
-            f"{directory_url} could not verify {'; '.join(found) or said}. "
-            "Does each domain lead to this host, and does port 80 reach it from outside?"
-        )
+        ask = "Does each domain lead to this host, and does port 80 reach it from outside?"
+        if dns_plugin:
+            ask = (
+                "Does the world ask the name servers that the plugin changes, and have they all changed after "
+                f"certbot_dns_propagation_seconds.{dns_plugin}?"
+            )
+        return f"{directory_url} could not verify {'; '.join(found) or said}. {ask}"
     return f"certbot failed: {said}"

@@ -4,15 +4,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+
 from . import uv
+from .releases import write_durably
 
 DIRECTORY = "/opt/ringstand/certbot"
-PROGRAM = f"{DIRECTORY}/bin/certbot"
+# The sum of the requirements file that it was made from: a plugin may be new although certbot's version is not.
+MARK = "ringstand-requirements.sha256"
 
 
 def is_missing(requirements: str) -> bool:
-    """Whether the version that the requirements file on the host pins is not installed."""
-    return uv.installed_version(DIRECTORY, "certbot") != uv.pinned_version(requirements, "certbot")
+    """Whether what the requirements file on the host pins is not installed."""
+    if uv.installed_version(DIRECTORY, "certbot") != uv.pinned_version(requirements, "certbot"):
+        return True
+    try:
+        with open(os.path.join(DIRECTORY, MARK), encoding="ascii") as stream:
+            return stream.read().strip() != _sum(requirements)
+    except OSError:
+        return True
 
 
 def ensure(requirements: str, pip_config: str, check: bool) -> bool:
@@ -25,4 +36,10 @@ def ensure(requirements: str, pip_config: str, check: bool) -> bool:
     if not is_missing(requirements):
         return False
     uv.install(DIRECTORY, requirements, pip_config, "certbot")
+    write_durably(os.path.join(DIRECTORY, MARK), f"{_sum(requirements)}\n")
     return True
+
+
+def _sum(requirements: str) -> str:
+    with open(requirements, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()

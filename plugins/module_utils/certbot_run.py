@@ -73,12 +73,12 @@ class Run:
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def orders(self, sites: Sequence[Wanted]) -> list[Wanted]:
-        """Those that will be ordered with a proof over HTTP. What fails for one, fails again when it has its turn."""
+        """Those that will be ordered. What fails for one, fails again when it has its turn."""
         found = []
         for site in sites:
             with contextlib.suppress(RingstandError, OSError):
                 if self._reasons(site, certbot_lineage.read(site.name)) and not self._must_wait(site):
-                    found += [] if site.dns_plugin else [site]
+                    found.append(site)
         return found
 
     def ensure(self, sites: Sequence[Wanted]) -> dict[str, Outcome]:

@@ -38,6 +38,7 @@ def read_client(given: Mapping[str, Any]) -> Client:
         config_path=given.get("config_path") or "",
         staging_url=given.get("staging_directory_url") or "",
         profile=given.get("profile") or "",
+        propagation_seconds={name: int(value) for name, value in (given.get("dns_propagation_seconds") or {}).items()},
     )
 
 

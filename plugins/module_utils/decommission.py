@@ -40,7 +40,7 @@ def files(app: str, root: str = "/") -> list[str]:
         os.path.join(root, UNITS_DIR.lstrip("/"), f"ringstand-{name}.*"),
         os.path.join(root, "etc/tmpfiles.d", f"ringstand-{name}.conf"),
         glob.escape(layout.gunicorn_config),
-        *map(glob.escape, (layout.environment_file, layout.build_environment_file, layout.webhook_file)),
+        *map(glob.escape, layout.secret_files),
         glob.escape(layout.run_dir),
         os.path.join(root, "etc/ringstand/maintenance", f"{name}.*"),
         # Ours of it; certbot's own goes by its role. A site whose certificate cannot be read would be a problem.

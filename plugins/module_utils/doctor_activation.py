@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 from collections.abc import Iterator
 
 from .activation_unit import holder
 from .doctor_findings import Finding
 from .layout import AppSettings
-from .ledger import read_lines
+from .ledger import from_utc, read_lines
 from .systemd import redact
 
-# Longer than any deploy but for its migrations, which have a limit of their own.
+# Longer than any deploy but for its migrations and hooks, which have limits of their own.
 _LONG_SECONDS = 900
 
 
@@ -25,8 +24,10 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     begun = next((line for line in steps if line.get("event") == "start"), None)
     running = holder(layout)
     if running:
-        age = time.time() - _seconds(begun["at"]) if begun else 0.0
-        if age > _LONG_SECONDS + settings.migration_timeout_seconds * (steps[-1].get("phase") == "migrate"):
+        age = time.time() - from_utc(begun["at"]) if begun else 0.0
+        step = str(steps[-1].get("phase")) if steps else ""
+        own_limit = {"migrate": settings.migration_timeout_seconds, "hook": settings.hook_timeout_seconds}
+        if age > _LONG_SECONDS + own_limit.get(step.partition(" ")[0], 0):
             unit = layout.activation_unit
             do = f"journalctl -u {unit}; to end it: systemctl stop {unit}, and then deploy again"
             yield Finding(app, f"an activation has been under way for {age / 60:.0f} minutes: {running}", do)
@@ -39,9 +40,6 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     if entries and entries[-1].get("result") != "ok":
         last = entries[-1]
         reason = redact(str(last.get("reason") or "no reason is recorded"))
-        what = f"the last {last.get('kind')} ({last.get('version') or last.get('release')}) failed: {reason}"
+        which = last.get("version") or last.get("release")
+        what = f"the last {last.get('kind')}{f' ({which})' if which else ''} failed: {reason}"
         yield Finding(app, what, f"ringstand logs --process activation {app}")
-
-
-def _seconds(text: str) -> float:
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 
 from . import switch
 from .doctor_findings import Finding
-from .layout import AppSettings
-
-SECRETS_DIR = "/var/lib/ringstand/secrets"
+from .layout import SECRETS_DIR, AppSettings
 
 
 def check(settings: AppSettings) -> Iterator[Finding]:
@@ -22,7 +20,7 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     if not os.path.exists(environment):
         yield Finding(app, f"{environment} is missing: the app could not start again", "Run site.yml.")
     secrets = os.path.join(SECRETS_DIR, f"{app}.json")
-    for path in (environment, layout.build_environment_file, layout.webhook_file, secrets):
+    for path in (*layout.secret_files, secrets):
         if os.path.exists(path):
             yield from judge(app, path, os.stat(path))
     release = switch.live_release(layout)

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from . import process_environment, switch
+from .apps import REDIS_ADDRESS
 from .doctor_findings import Finding
 from .errors import RingstandError
 from .layout import AppSettings
@@ -16,6 +19,9 @@ from .layout import AppSettings
 VARIABLES = ("REDIS_URL", "REDIS_CACHE_URL")
 MEMORY_SHARE_MAX = 0.9
 _SECONDS = 2.0
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE  # on loopback, where the certificate's name is not used
 
 
 def check(settings: AppSettings) -> Iterator[Finding]:
@@ -25,7 +31,7 @@ def check(settings: AppSettings) -> Iterator[Finding]:
     environment = process_environment.read(settings)
     for variable in VARIABLES:
         url = urlsplit(environment.get(variable, ""))
-        if url.scheme != "redis" or not url.hostname:
+        if not url.hostname or not _is_asked(url):
             continue
         where = f"the Redis in {variable} ({url.hostname}:{url.port or 6379})"
         try:
@@ -56,7 +62,11 @@ def judge(app: str, where: str, found: dict[str, str]) -> Iterator[Finding]:
 
 def information(url: SplitResult) -> dict[str, str]:
     """What INFO answers, by name. Raises OSError and :class:`RingstandError`."""
-    with socket.create_connection((url.hostname or "", url.port or 6379), timeout=_SECONDS) as connection:
+    with contextlib.ExitStack() as stack:
+        place = (url.hostname or "", url.port or 6379)
+        connection = stack.enter_context(socket.create_connection(place, timeout=_SECONDS))
+        if url.scheme == "rediss":
+            connection = stack.enter_context(_UNVERIFIED.wrap_socket(connection))
         stream = connection.makefile("rwb")
         if url.password:
             user = [unquote(url.username)] if url.username else []
@@ -64,6 +74,11 @@ def information(url: SplitResult) -> dict[str, str]:
         answer = _ask(stream, "INFO")
     pairs = (line.partition(":") for line in answer.splitlines() if not line.startswith("#"))
     return {name: value for name, _colon, value in pairs if name}
+
+
+def _is_asked(url: SplitResult) -> bool:
+    """Over TLS only an instance of this host: how an app verifies another one may be in the app and not in its URL."""
+    return url.scheme == "redis" or (url.scheme == "rediss" and url.hostname == REDIS_ADDRESS)
 
 
 def _ask(stream: object, *words: str) -> str:

@@ -5,6 +5,9 @@
 It runs as an activation of its own, so that nothing else of the app runs at that time and whatever ends it ends its
 commands. Nothing comes of it but the environment, which the deploy finds. A build that fails says nothing: the deploy
 tries it again and gives the reason.
+
+It may be started before the host has its packages, and begins as soon as those that it needs are there. While they are
+installed one processor has little to do, because dpkg takes one package after the other.
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ import os
 import shutil
 import time
 
-from . import builds, releases, uv
+from . import builds, disk_reserve, host, releases, uv
 from .activation import recover
+from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import Progress
 
 KIND = "build"
+# A deploy waits for the build, so it must not wait for packages that never come. Then it says nothing, as always.
+_PACKAGES_SECONDS = 600.0
+_POLL_SECONDS = 0.3
 
 
 def kept_archive(settings: AppSettings, sha: str) -> str:
@@ -43,16 +50,38 @@ def forget_archive(settings: AppSettings, sha: str) -> None:
         os.unlink(kept_archive(settings, sha))
 
 
-def build(settings: AppSettings, archive: str, sha: str, progress: Progress) -> None:
-    """Make the virtual environment of the source in ``archive``."""
+def wait_for_packages(settings: AppSettings, packages: list[str]) -> None:
+    """Return once uv can be installed and ``packages`` are; raises :class:`RingstandError` when that takes too long."""
+    authorities = settings.package_index_ca_path or builds.SYSTEM_CA
+    deadline = time.monotonic() + _PACKAGES_SECONDS
+    # The wheel is enough for uv: that of its package comes long before dpkg calls the package installed.
+    while not ((uv.pip_wheel() or uv.installed_version()) and os.path.exists(authorities) and _installed(packages)):
+        if time.monotonic() > deadline:
+            raise RingstandError(f"Failed to build for {settings.name}: its packages were not there in time")
+        time.sleep(_POLL_SECONDS)
+
+
+def _installed(packages: list[str]) -> bool:
+    if not packages:
+        return True
+    wanted = [host.parse_package(package) for package in packages]
+    installed = host.installed_packages(choice["name"] for choices in wanted for choice in choices)
+    return all(any(host.is_installed(choice, installed) for choice in choices) for choices in wanted)
+
+
+def build(settings: AppSettings, archive: str, sha: str, packages: list[str], progress: Progress) -> None:
+    """Make the virtual environment of the source in ``archive``, once the ``packages`` that it needs are there."""
     recover(settings)
+    with progress.phase("packages"):
+        wait_for_packages(settings, packages)
     with progress.phase("uv"):
         uv.ensure()
     release = releases.new_id(settings.layout, sha, time.time())
     try:
-        with progress.phase("unpack"):
-            tree = builds.unpack(settings, archive, release)
-        with progress.phase("dependencies"):
-            builds.ensure_venv(settings, tree)
+        with disk_reserve.kept(settings):
+            with progress.phase("unpack"):
+                tree = builds.unpack(settings, archive, release)
+            with progress.phase("dependencies"):
+                builds.ensure_venv(settings, tree)
     finally:
         shutil.rmtree(settings.layout.release_dir(release), ignore_errors=True)

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import switch
+from . import process_moves, switch, unproven
 from .errors import RingstandError
 from .health import HealthCheck, observe, wait_healthy
 from .layout import AppSettings
+from .ledger import Progress
 from .probation import failure_within
 from .systemd import unit_properties
 
@@ -85,6 +87,31 @@ def probation(settings: AppSettings, release: str, slot: str, is_first: bool = F
         raise RingstandError(
             f"Failed the probation of {release}: {failure}, within {seconds:g} s of the switch. {what}"
         )
+
+
+def prove(
+    settings: AppSettings,
+    release: str,
+    slot: str,
+    progress: Progress,
+    processes: process_moves.Move,
+    is_first: bool = False,
+) -> None:
+    """What a release still has to show once it has the traffic, until it is proven as a whole."""
+    with progress.phase("probe"):
+        probe(settings, is_first=is_first)
+    if is_first:
+        with ThreadPoolExecutor(1) as beside, progress.phase("observe"):
+            watched = beside.submit(probation, settings, release, slot, is_first=True)
+            processes.to(release)
+            watched.result()
+    else:
+        with progress.phase("probation"):
+            probation(settings, release, slot)
+        # What served before can still take over: a release whose workers do not run has failed as a whole.
+        processes.to(release, restart_all=progress.kind == "restart")
+    unproven.end(settings.layout)
+    progress.proven()
 
 
 def nginx_check(settings: AppSettings, **limits: Any) -> HealthCheck:

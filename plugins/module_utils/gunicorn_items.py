@@ -87,13 +87,12 @@ def app_sandbox(app: Mapping[str, Any]) -> list[list[str]]:
 
 
 def gunicorn_units(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The units that must run: the one for boots, and the live slot of each app that has one."""
+    """The units that must run: the live slot of each app that has one, with its workers and schedulers."""
     known = plain(states)
+    units: list[dict[str, Any]] = []
     # At boot it makes the links, and so it does when one of them is gone.
-    boot = "started" if all(state["linked"] for state in known.values()) else "restarted"
-    units: list[dict[str, Any]] = [
-        {"name": "ringstand-boot.service", "enabled": True, "masked": False, "state": boot}
-    ]
+    if not all(state["linked"] for state in known.values()):
+        units.append({"name": "ringstand-boot.service", "masked": False, "state": "restarted"})
     for name, state in known.items():
         # systemd refuses to listen for a service that runs; the restart of what is stale moves it to the other slot.
         deaf = state["service"] == "active" and state["listener"] != "active"

@@ -22,7 +22,6 @@ AFTER_SWITCH, ON_FAILURE = "after_switch", "on_failure"
 # What comes before the switch can still stop it; of what comes after it only a notice is left.
 _STOPPING = (BEFORE_BUILD, AFTER_BUILD, BEFORE_SWITCH)
 _BUILDING = (BEFORE_BUILD, AFTER_BUILD)
-_TIMEOUT_SECONDS = 600
 _REASON_CHARACTERS = 500
 
 
@@ -38,8 +37,9 @@ def run(settings: AppSettings, hook: str, release: str | None, progress: Progres
         unit = _unit(settings, hook, release, progress, reason)
         for command in commands:
             try:
-                done = run_in_unit(["/bin/sh", "-ec", command], app=unit, timeout_seconds=_TIMEOUT_SECONDS)
-                builds.must_succeed(done, f"run the hook {hook} of {settings.name}, {command!r}")
+                done = run_in_unit(["/bin/sh", "-ec", command], app=unit, timeout_seconds=settings.hook_timeout_seconds)
+                limit = f"hook_timeout_seconds is {settings.hook_timeout_seconds:g}." if done.timed_out else ""
+                builds.must_succeed(done, f"run the hook {hook} of {settings.name}, {command!r}", limit)
             except RingstandError as error:
                 if hook in _STOPPING:
                     raise

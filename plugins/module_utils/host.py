@@ -21,6 +21,7 @@ from .ssh_ports import ssh_client_address, ssh_ports
 from .storage import read_text
 
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<architecture>[a-z0-9-]+))?(?:=(?P<version>[^\s=]+))?")
+_PLUGIN_PREFIX = "python3-certbot-dns-"
 _LOCALE = re.compile(r"\.utf-?8", re.IGNORECASE)
 _FREE_SPACE_PATHS = ("/", "/var", "/srv")
 _TIME_DAEMONS = ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp")
@@ -38,7 +39,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     wanted = [parse_package(package) for package in packages]
     release = read_os_release()
     names = [one["name"] for choices in wanted for one in choices]
-    installed = installed_packages(["systemd", "dpkg", *_TIME_DAEMONS, *names])
+    installed = installed_packages(["certbot", "systemd", "dpkg", *_TIME_DAEMONS, *names])
     facts = {
         "os_id": release.get("ID", ""),
         "os_version": release.get("VERSION_ID", ""),
@@ -59,6 +60,7 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         "firewall": read_firewall(),
         "apps_with_release": [name for name in app_names() if os.path.islink(Layout(name).live_link)],
         "kernel": read_kernel_settings(_KERNEL_SETTINGS),
+        "certbot_version": re.split(r"[-+~]", next(iter(installed.get("certbot", {}).values()), ""))[0],
         "postgresql_clusters": postgresql_clusters(),
         "postgresql_storage": storage.read("/var/lib/postgresql"),
         # What apt itself looks at before it says "dpkg was interrupted".
@@ -110,6 +112,17 @@ def installed_packages(names: Iterable[str]) -> dict[str, dict[str, str]]:
         if status == "installed":
             found.setdefault(name, {})[architecture] = version
     return found
+
+
+def unavailable(missing: Iterable[str]) -> list[str]:
+    """Those of certbot's plugins among the missing packages that the distribution does not have.
+
+    Of others nobody can tell: they may be newer than the lists, or come from an archive that is not set up yet. Without
+    lists, as on a fresh machine, it is for apt to say.
+    """
+    plugins = [package for package in missing if package.startswith(_PLUGIN_PREFIX)]
+    known = commands.run(["apt-cache", "pkgnames", _PLUGIN_PREFIX]).stdout.split() if plugins else []
+    return [package for package in plugins if known and package not in known]
 
 
 def is_installed(package: Mapping[str, str], installed: Mapping[str, Mapping[str, str]]) -> bool:

@@ -10,24 +10,16 @@ may have answered some of them before the old one is back.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 
-from . import gates, process_moves, switch
+from . import gates, process_moves, switch, unproven
 from .errors import RingstandError
-from .layout import IN_PLACE, TWO_SLOTS, AppSettings, Layout
+from .layout import IN_PLACE, TWO_SLOTS, AppSettings
 from .ledger import Progress
 from .links import point
-from .releases import write_durably
 from .slot_memory import lack_of_memory
 from .systemd import journal_tail, systemctl
-
-
-def _note(layout: Layout) -> str:
-    """The file that says, while it exists, to which release a slot has to go back."""
-    return os.path.join(layout.state_dir, "in-place.json")
 
 
 def reason_for(settings: AppSettings, slot: str | None) -> str:
@@ -53,30 +45,13 @@ def activate(
     if slot is None or old is None:
         raise RingstandError(f"Failed to replace the release of {settings.name} in place: nothing is live")
     last_check()
+    unproven.begin(layout, unproven.Note(slot, release, slot, old))
     with _returned_on_error(settings, slot, old, processes):
         with progress.phase("switch"):
             _restart(settings, slot, release)
         with progress.phase("gate"):
             gates.gate(settings, release, slot)
-        with progress.phase("probe"):
-            gates.probe(settings)
-        with progress.phase("probation"):
-            gates.probation(settings, release, slot)
-        processes.to(release, restart_all=progress.kind == "restart")
-
-
-def recover(layout: Layout, restart: bool = True) -> None:
-    """Go back to the release before, when an activation in place was killed."""
-    try:
-        with open(_note(layout), encoding="utf-8") as stream:
-            note = json.load(stream)
-    except (FileNotFoundError, ValueError):
-        return
-    if os.path.isdir(layout.release_dir(note["release"])):
-        point(layout.slot_link(note["slot"]), f"../releases/{note['release']}")
-        if restart:
-            systemctl("restart", layout.service_unit(note["slot"]), check=False)
-    os.unlink(_note(layout))
+        gates.prove(settings, release, slot, progress, processes)
 
 
 def _restart(settings: AppSettings, slot: str, release: str) -> None:
@@ -93,14 +68,12 @@ def _returned_on_error(
     settings: AppSettings, slot: str, old: str, processes: process_moves.Move
 ) -> Iterator[None]:
     layout, began = settings.layout, time.time()
-    write_durably(_note(layout), json.dumps({"slot": slot, "release": old}))
     try:
         yield
     except BaseException as error:
         if isinstance(error, RingstandError):
             error.details.setdefault("journal", journal_tail(layout.service_unit(slot), began))
         _restart(settings, slot, old)
-        os.unlink(_note(layout))
         processes.back()
+        unproven.end(layout)
         raise
-    os.unlink(_note(layout))

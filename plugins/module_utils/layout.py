@@ -13,6 +13,8 @@ from typing import Any
 from .errors import RingstandError
 
 SETTINGS_DIR = "/etc/ringstand/apps"
+# The secrets that were generated: one file per app, with a name and a value each.
+SECRETS_DIR = "/var/lib/ringstand/secrets"
 UV = "/opt/ringstand/uv/bin/uv"
 SLOTS = ("blue", "green")
 # How a release takes over from another one.
@@ -87,6 +89,11 @@ class Layout:
         return self._path("var/lib/ringstand", self.app, "activation.jsonl")
 
     @property
+    def unproven(self) -> str:
+        """There while a release has the traffic and is not proven: what served before it."""
+        return self._path("var/lib/ringstand", self.app, "unproven.json")
+
+    @property
     def cache_dir(self) -> str:
         return self._path("var/cache/ringstand", self.app)
 
@@ -98,6 +105,17 @@ class Layout:
     def build_environment_file(self) -> str:
         """What only builds get: the credentials of the package index. It may be missing."""
         return self._path("etc/ringstand/environment", f"{self.app}.build.env")
+
+    @property
+    def migration_environment_file(self) -> str:
+        """What is different for migrations, dumps and psql: a DATABASE_URL without a pooler. It may be missing."""
+        return self._path("etc/ringstand/environment", f"{self.app}.migration.env")
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """All files with secrets that are written for the app; only the first is there for each."""
+        others = (self.build_environment_file, self.migration_environment_file, self.webhook_file)
+        return (self.environment_file, *others)
 
     @property
     def gunicorn_config(self) -> str:
@@ -189,6 +207,7 @@ class AppSettings:
     writable_dirs: list[str] = field(default_factory=list)
     first_deploy_command: list[str] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
+    hook_timeout_seconds: float = 600
     processes: dict[str, dict[str, Any]] | None = None
     migrations: str = "auto"
     migrations_dir: str = ""
@@ -229,6 +248,8 @@ def load_settings(app: str, settings_dir: str = SETTINGS_DIR) -> AppSettings:
     try:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
+        if not isinstance(data, dict) or data.get("name") != app:
+            raise ValueError(f"these are not the settings of {app}")
         known = {entry.name for entry in fields(AppSettings)}
         return AppSettings(**{key: value for key, value in data.items() if key in known})
     except FileNotFoundError as error:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any, Callable
 from .layout import Layout
 
 SCHEMA = 1
+# What each step says of its release.
+_ABOUT = ("release", "version", "sha")
 
 
 def append_line(path: str, entry: dict[str, Any]) -> None:
@@ -46,6 +49,11 @@ def utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def from_utc(text: str) -> float:
+    """The seconds since the epoch of what :func:`utc` has written."""
+    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+
+
 def good_releases(layout: Layout) -> list[str]:
     """The releases that served well and are still on disk, in the order in which they last went live.
 
@@ -53,7 +61,7 @@ def good_releases(layout: Layout) -> list[str]:
     """
     good: list[str] = []
     for entry in read_lines(layout.ledger):
-        if entry.get("result") != "ok":
+        if entry.get("result") != "ok" or "release" not in entry:
             continue
         gone = {entry["release"], entry.get("previous") if entry.get("kind") == "rollback" else None}
         good = [*(name for name in good if name not in gone), entry["release"]]
@@ -61,13 +69,25 @@ def good_releases(layout: Layout) -> list[str]:
 
 
 def unfinished(layout: Layout) -> dict[str, Any] | None:
-    """The activation whose steps are on disk, when it did not tell what came of it: kind, by, at, step, release."""
+    """The activation whose steps are on disk, when it did not tell what came of it.
+
+    Has kind, by, at and, of its last step, step, ended (when it began), release, version and sha; ``proven`` tells
+    whether its release was.
+    """
     lines = read_lines(layout.progress)
     begun = next((line for line in lines if line.get("event") == "start"), None)
-    if begun is None or any(line.get("event") == "result" for line in lines):
+    if begun is None or not {"kind", "by", "at"} <= begun.keys():
+        return None
+    if any(line.get("event") == "result" for line in lines):
         return None
     last: dict[str, Any] = next((line for line in reversed(lines) if line.get("event") == "phase"), {})
-    return {**begun, "step": last.get("phase") or "its start", "release": last.get("release")}
+    return {
+        **begun,
+        "step": last.get("phase") or "its start",
+        "ended": last.get("at") or begun["at"],
+        **{key: last.get(key) for key in _ABOUT},
+        "proven": any(line.get("event") == "proven" for line in lines),
+    }
 
 
 def ended_from_outside(kind: str, app: str, step: str) -> str:
@@ -108,13 +128,17 @@ class Progress:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a step; its seconds count even when it fails."""
-        self._write({"event": "phase", "phase": name, "release": self.about.get("release")})
+        self._write({"event": "phase", "phase": name, **{key: self.about.get(key) for key in _ABOUT}})
         self._say(f"{name} …")
         began = time.monotonic()
         try:
             yield
         finally:
             self.phases[name] = round(time.monotonic() - began, 3)
+
+    def proven(self) -> None:
+        """The release keeps the traffic: whatever ends the activation from now on, it has served its purpose."""
+        self._write({"event": "proven"})
 
     def notice(self, text: str) -> None:
         """Something that the operator should know and that fails nothing."""

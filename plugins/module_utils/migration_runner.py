@@ -55,6 +55,9 @@ BLOCKERS = f"""
     SELECT DISTINCT {SESSION} FROM pg_stat_activity a
     JOIN pg_stat_activity b ON b.pid = ANY (pg_blocking_pids(a.pid))
     WHERE a.datname = current_database() AND a.application_name = :name"""  # noqa: S608
+# Of one server no two processes share these.
+SERVER_PROCESS = "SELECT pid || ' since ' || backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+POOLER_ROUNDS = 3
 LOCK_HOLDERS = f"""
     SELECT {SESSION} FROM pg_locks l JOIN pg_stat_activity b ON b.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND b.datname = current_database()
@@ -220,6 +223,17 @@ class Database:
         with self.connect() as connection:
             return self._column(connection, INVALID_INDEXES)
 
+    def has_session(self, connection: Any) -> bool:
+        """Whether a connection has a server process to itself, as it has not behind a pooler of transactions.
+
+        Such a pooler gives each statement to the process that was free last, so two idle connections share one. The
+        other connection makes no difference to a direct one, nor to a pooler of sessions.
+        """
+        with self.connect() as other:
+            asked = [self._column(one, SERVER_PROCESS)[0] for one in [connection, other] * POOLER_ROUNDS]
+        ours, theirs = set(asked[::2]), set(asked[1::2])
+        return len(ours) == len(theirs) == 1 and ours != theirs
+
     def try_lock(self, connection: Any, key: int) -> bool:
         """Polled, because a session that waits inside pg_advisory_lock holds up CREATE INDEX CONCURRENTLY."""
         return bool(self._rows(connection, "SELECT pg_try_advisory_lock(:key) AS got", key=key)[0]["got"])
@@ -285,6 +299,8 @@ class Run:
             return self.upgrade(database, None, revisions, directory)
         with database.connect() as connection:
             if request["advisory_lock"]:
+                if not database.has_session(connection):
+                    raise Stop("pooler")
                 self.take_lock(database, connection)
                 pending = self.classify(database, revisions)
                 self.facts["before"] = self.facts["after"]

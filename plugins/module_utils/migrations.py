@@ -117,7 +117,8 @@ class MigrationResult:
 class MigrationError(RingstandError):
     """A migration that did not happen or did not end well; nothing may be switched to the new code.
 
-    ``kind``: several_heads, missing_migrations, database_newer, unreachable, unversioned_tables, lock_timeout, failed.
+    ``kind``: several_heads, missing_migrations, database_newer, unreachable, unversioned_tables, pooler, lock_timeout,
+    failed.
     ``details`` has what a MigrationResult has, and with lock_timeout ``blockers``.
     """
 
@@ -231,6 +232,14 @@ def _unreachable(request: MigrationRequest, found: dict[str, Any]) -> str:
     return f"the database is not reachable: {found['reason']}: {remedy}"
 
 
+def _pooler(request: MigrationRequest, _found: dict[str, Any]) -> str:
+    return (
+        f"{request.database_url_variable} leads to a connection pooler, which gave two connections the same server "
+        "process: the lock that keeps two migrations apart and the time limits of this one would not hold. Nothing was "
+        "migrated. Set database_url to a direct connection to the server"
+    )
+
+
 def _lock_timeout(request: MigrationRequest, found: dict[str, Any]) -> str:
     who = "; ".join(_session(blocker) for blocker in found["blockers"]) or "a session that is gone by now"
     if found["advisory"]:
@@ -291,6 +300,7 @@ _REASONS: dict[str, Callable[[MigrationRequest, dict[str, Any]], str]] = {
     "database_newer": _database_newer,
     "unversioned_tables": _unversioned_tables,
     "unreachable": _unreachable,
+    "pooler": _pooler,
     "lock_timeout": _lock_timeout,
     "failed": _failed,
 }

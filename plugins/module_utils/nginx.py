@@ -17,6 +17,8 @@ from . import commands
 OWN_MARK = "ringstand"  # in the name of each file and folder that is ours
 TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{\w*\}|[^\s{};])+""", re.DOTALL)
 PUBLIC_PORTS = ("80", "443")
+# Of each of its processes, as Debian and Ubuntu set it; 512 is nginx's own value.
+DISTRIBUTION_CONNECTIONS, DEFAULT_CONNECTIONS = 768, 512
 LOADED_MODULE = re.compile(r"ngx_(\w+)_module\.so$")
 PASSWORD_SALT = re.compile(r"([^:]+):\$6\$([./0-9A-Za-z]{1,16})\$")
 
@@ -73,6 +75,7 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
     (``http_brotli_filter``). ``directives`` are the names that others set for the whole server: those may not be set
     twice. ``servers`` are the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our
     own sites with their ``name`` and ``domains``. ``salts`` are those of the users' passwords, by file and name.
+    ``connections`` is how many its processes can have together, to clients and to apps.
     """
     build = describe_build()
     main = _read(os.path.join(root, "nginx.conf"))
@@ -105,6 +108,7 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
         ],
         "sites": [_site(path) for path in own],
         "salts": read_salts(os.path.join(root, OWN_MARK, "users")),
+        "connections": _connections([directive for _path, directives in shared for directive in directives]),
     }
 
 
@@ -160,6 +164,22 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def _connections(directives: list[Directive]) -> int:
+    found = {directive.name: directive for directive in directives}
+    if "events" not in found:  # not installed yet
+        return DISTRIBUTION_CONNECTIONS * (os.cpu_count() or 1)
+    each = next((inner for inner in found["events"].block or [] if inner.name == "worker_connections"), None)
+    processes = _number(found.get("worker_processes"), 1) or os.cpu_count() or 1
+    return processes * (_number(each, DEFAULT_CONNECTIONS) or DEFAULT_CONNECTIONS)
+
+
+def _number(directive: Directive | None, default: int) -> int | None:
+    """The value of a directive; None when it is no number, as ``auto``."""
+    if directive is None:
+        return default
+    return int(directive.arguments[0]) if directive.arguments and directive.arguments[0].isdigit() else None
 
 
 def _server(path: str, server: Directive) -> dict[str, Any]:

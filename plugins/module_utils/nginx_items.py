@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import sha512_crypt
+from . import nginx, sha512_crypt
 from .apps import as_list, plain, to_ascii_domain
 from .response_headers import security_headers
 
@@ -19,6 +19,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 # What a location says of itself counts instead of what its site says.
 LIMITS = ("rate_limit", "connection_limit", "client_max_body_size_mb", "timeout_seconds", "buffering_enabled")
 RATE_UNITS = {"second": ("r/s", 1), "minute": ("r/m", 60)}
+# What may be under way to an app is more than it answers at once, and no longer a queue than visitors bear.
+UNDER_WAY_LEAST, UNDER_WAY_MOST = 16, 256
 REAL_IP_HEADER = "X-Forwarded-For"
 
 
@@ -57,12 +59,32 @@ def nginx_complete(
     timeout_seconds: int = 30,
     body_size_mb: int = 10,
     hsts_max_age_seconds: int = 63072000,
+    connections: int = nginx.DISTRIBUTION_CONNECTIONS,
 ) -> list[Item]:
-    """Each site with everything that follows from its keys; ``salts`` are those of the passwords on the host."""
+    """Each site with everything that follows from its keys.
+
+    ``salts`` are those of the passwords on the host, ``connections`` is how many its nginx can have.
+    """
+    given = plain(sites)
+    share = connections_share(given, int(connections))
     return [
-        _complete(site, plain(salts or {}), timeout_seconds, body_size_mb, hsts_max_age_seconds)
-        for site in plain(sites)
+        {
+            **_complete(site, plain(salts or {}), timeout_seconds, body_size_mb, hsts_max_age_seconds),
+            "max_connections": share if site.get("max_connections") is None else site["max_connections"],
+        }
+        for site in given
     ]
+
+
+def connections_share(sites: list[Item], connections: int) -> int:
+    """How many requests may be under way to the app of a site that does not say so itself.
+
+    All sites together get a third of nginx's connections: a request under way takes two, and a third is left for
+    visitors of sites that are well and for those that are turned away.
+    """
+    said = [site["max_connections"] for site in sites if site.get("max_connections") is not None]
+    left = connections // 3 - sum(said)
+    return min(max(left // max(len(sites) - len(said), 1), UNDER_WAY_LEAST), UNDER_WAY_MOST)
 
 
 def _complete(

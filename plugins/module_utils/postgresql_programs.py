@@ -50,7 +50,11 @@ def run(cluster: Cluster, what: str, name: str, *arguments: str, **streams: Any)
     return done.stdout or ""
 
 
-def execute(cluster: Cluster, statement: str, database: str = "postgres") -> None:
-    """Run one statement that answers nothing, outside of a transaction; it is in no process list."""
+def execute(cluster: Cluster, statement: str, database: str = "postgres", limit_seconds: int = 0) -> None:
+    """Run one statement that answers nothing, outside of a transaction; it is in no process list.
+
+    After ``limit_seconds`` the server cancels it; 0 is without limit.
+    """
     options = ("-XAtqw", "-v", "ON_ERROR_STOP=1", "-d", conninfo(database))
-    run(cluster, f"run {statement!r} in {cluster}", "psql", *options, text=statement)
+    limit = f"SET statement_timeout = '{limit_seconds}s';\n" if limit_seconds else ""
+    run(cluster, f"run {statement!r} in {cluster}", "psql", *options, text=limit + statement)

@@ -13,7 +13,7 @@ from .postgresql_clients import foreign
 from .postgresql_cluster import DROP_IN, Cluster
 from .postgresql_readers import READERS_SQL
 from .postgresql_readers import statements as reader_statements
-from .postgresql_tuning import conf_value, same_value
+from .postgresql_tuning import conf_value, kept_size, same_value
 from .scram import matches
 
 # The options of ALTER ROLE and the column of pg_authid that each one sets. A role has LOGIN unless it is refused.
@@ -161,6 +161,14 @@ def restart_foreseen(values: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         for name, value in values.items()
         if not same_value(settings[name] if value["wanted"] else value["boot"], value)
     )
+
+
+def kept_settings(
+    values: Mapping[str, Any], settings: Mapping[str, Any], steady: Sequence[str]
+) -> dict[str, str]:
+    """Those of the ``steady`` settings that stay as they run, because what is wanted is about the same."""
+    sizes = {name: kept_size(settings[name], values[name]) for name in steady if name in settings and name in values}
+    return {name: size for name, size in sizes.items() if size}
 
 
 def new_objects(

@@ -31,6 +31,8 @@ CONNECTIONS_STEP = 50
 # For superusers (superuser_reserved_connections), and for backups, migrations, the doctor and people.
 SUPERUSER_CONNECTIONS, OTHER_CONNECTIONS = 3, 10
 RESERVED_CONNECTIONS = SUPERUSER_CONNECTIONS + OTHER_CONNECTIONS
+# A size that runs and is as near as a quarter to the computed one is kept: the difference is not worth a restart.
+KEPT_SHARE = 0.25
 _TRUE = ("on", "true", "t", "yes", "y", "1")
 _QUANTITY = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*")
 # Bytes and microseconds, as postgresql.conf's units are defined (documentation, "Parameter Names and Values").
@@ -143,6 +145,18 @@ def same_value(wanted: Any, running: Mapping[str, Any]) -> bool:
         ours, theirs = _number(text, running["unit"]), _number(setting, running["unit"])
         return ours is not None and theirs is not None and round(ours, 6) == round(theirs, 6)
     return text.lower() == str(setting).lower() if running["type"] == "enum" else text == setting
+
+
+def kept_size(wanted: Any, running: Mapping[str, Any]) -> str | None:
+    """The size that a server runs with, as postgresql.conf has it, when it is kept in the place of a wanted one.
+
+    None when it is the same, or differs by more than a quarter of the wanted one. ``running`` is of pg_settings.
+    """
+    ours, theirs = _number(str(wanted), running["unit"]), _number(running["setting"], running["unit"])
+    if ours is None or theirs is None or ours == theirs or abs(theirs - ours) > ours * KEPT_SHARE:
+        return None
+    unit = "MB" if theirs % _UNITS["MB"] == 0 else "kB"
+    return f"{int(theirs // _UNITS[unit])}{unit}"
 
 
 def _number(text: str, unit: str | None) -> float | None:

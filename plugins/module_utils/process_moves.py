@@ -73,16 +73,24 @@ class Move:
         """Let the processes run again what they last ran well, or what belongs to the release that serves now."""
         if not self._begun:
             return
-        layout = self._settings.layout
-        try:
-            with self._progress.phase("processes back"):
-                plan, live = process_plan.last_good(layout), switch.live_release(layout)
-                # They differ when an activation was killed before it had moved the processes.
-                if live and plan.release != live:
-                    plan = process_plan.wanted(self._settings, live)
-                carry_out(layout, plan)
-        except RingstandError as error:
-            self._progress.notice(f"The processes of {layout.app} could not be moved back: {error.message}")
+        with self._progress.phase("processes back"):
+            trouble = run_last_good(self._settings)
+        if trouble:
+            self._progress.notice(f"The processes of {self._settings.name} could not be moved back: {trouble}")
+
+
+def run_last_good(settings: AppSettings) -> str:
+    """Let them run again what they last ran well, or what belongs to the live release; returns why they do not."""
+    layout = settings.layout
+    try:
+        plan, live = process_plan.last_good(layout), switch.live_release(layout)
+        # They differ when an activation was killed before it had moved the processes.
+        if live and plan.release != live:
+            plan = process_plan.wanted(settings, live)
+        carry_out(layout, plan)
+    except (RingstandError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def carry_out(layout: Layout, plan: Plan, restart_all: bool = False) -> None:

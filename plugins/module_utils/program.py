@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,16 +26,17 @@ from . import (
     program_recover,
     program_releases,
     program_restore,
+    program_units,
     program_upgrade,
 )
 from .console import complain, say
-from .errors import RingstandError
+from .errors import RingstandError, reason_of
 from .host_program import PROTOCOL, check_protocol
 
 _VERBS = (
     *(program_releases, program_processes, program_operations, program_database, program_maintenance, program_doctor),
     *(program_certificates, program_backup, program_drill, program_restore, program_recover, program_elsewhere),
-    *(program_import, program_upgrade, program_purge),
+    *(program_import, program_upgrade, program_purge, program_units),
 )
 
 
@@ -50,6 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RingstandError as error:
         _print_failure(options, error.message, error.details)
         return 1
+    except BrokenPipeError:  # who reads has seen enough, as head has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _print_failure(options, f"Failed to run `ringstand {options.verb}`: {reason_of(error)}", {})
+        return 1
     except KeyboardInterrupt:
         complain("ringstand: interrupted; what was started as a unit goes on, see `systemctl list-units 'ringstand-*'`")
         return 130
@@ -63,9 +71,11 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Any, help_text: str | None, *options: tuple[str, dict[str, Any]]) -> None:
         sub = commands.add_parser(name, help=help_text) if help_text else commands.add_parser(name)
+        # People write it there as well.
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         for flag, settings in options:
             sub.add_argument(flag, **settings)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, verb=name)
 
     for verbs in _VERBS:
         verbs.add_commands(command)

@@ -28,13 +28,14 @@ def add_commands(command: Callable[..., None]) -> None:
 
 
 def shell_unit(settings: AppSettings) -> AppUnit:
-    """The unit that psql runs in: with the app's environment, and without a release of it."""
+    """The unit that psql runs in: with the app's environment, a direct connection, and without a release of it."""
     layout = settings.layout
     unit = builds.app_unit(
         settings,
         "database",
         layout.shared_dir,
         environment_file=layout.environment_file,
+        overriding_file=layout.migration_environment_file,
         # A history would be a file of the app with what an operator typed.
         environment={"HOME": layout.shared_dir, "PSQL_HISTORY": "/dev/null", "PATH": "/usr/local/bin:/usr/bin:/bin"},
         writable_paths=[layout.shared_dir],

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from .release_unit import one_off_unit
 
 # Enough to see that two hosts have the same value, and too little to keep it by.
 FINGERPRINT_CHARACTERS = 12
+_TIMEOUT_SECONDS_MAX = 31_536_000
 
 
 def add_commands(command: Callable[..., None]) -> None:
@@ -59,6 +61,15 @@ def _run(options: argparse.Namespace) -> int:
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not argv:
         raise RingstandError(f"Failed to run a command of {settings.name}: name one, such as `flask --help`")
+    if options.timeout is not None and not 0 < options.timeout < _TIMEOUT_SECONDS_MAX:
+        raise RingstandError(
+            f"Failed to run a command of {settings.name}: --timeout {options.timeout:g} is not between 0 and "
+            f"{_TIMEOUT_SECONDS_MAX} seconds"
+        )
+    if not os.path.exists(settings.layout.environment_file):
+        raise RingstandError(
+            f"Failed to run a command of {settings.name}: {settings.layout.environment_file} is missing. Run site.yml."
+        )
     unit = one_off_unit(settings, _live(settings))
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     command = unit_arguments(unit, new_unit_name(unit), options.timeout, terminal)

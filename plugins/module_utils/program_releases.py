@@ -5,38 +5,33 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
+import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from . import (
-    activation,
     backup_settings,
     backup_status,
     certificate_state,
     drill_record,
     early_build,
-    in_place,
-    process_moves,
     switch,
 )
-from .activation_record import record_ended, run_recorded
-from .activation_unit import follow_activation, holder, run_activation, start_activation, start_build
+from .activation_unit import follow_activation, run_activation, start_activation, start_build
 from .app_state import app_state
 from .backup_offsite import ONLY_HERE
 from .caller import caller
 from .console import complain, say
 from .errors import RingstandError
-from .layout import MIGRATION_LIMITS, SLOTS, AppSettings, Layout, app_names, load_settings
-from .ledger import Progress, good_releases, read_lines
+from .layout import MIGRATION_LIMITS, app_names, load_settings
+from .ledger import good_releases, read_lines
 from .process_state import describe, is_well
-from .program_processes import KINDS as PROCESS_KINDS
-from .release_build import Source
 from .releases import read_manifest, release_ids
-from .systemd import systemctl, unit_properties
+
+# It becomes part of the names of folders.
+_SHA = re.compile(r"[0-9a-f]{7,64}")
 
 
 def add_commands(command: Callable[..., None]) -> None:
@@ -69,20 +64,27 @@ def add_commands(command: Callable[..., None]) -> None:
         app,
         ("--archive", {"required": True, "metavar": "FILE"}),
         ("--sha", {"required": True}),
+        ("--package", {"action": "append", "default": [], "dest": "packages"}),
         by,
     )
     rollback_to = ("release", {"metavar": "RELEASE", "nargs": "?", "default": "previous"})
     anyway = ("--force", {"action": "store_true", "help": "even to a release that does not fit the database's schema"})
     command("rollback", _rollback, "make the last good or a named release live again", app, rollback_to, by, anyway)
     command("restart", _restart, "start the live release anew without losing a request", app, by)
-    command("boot", _boot, "restore the live sockets and start the live slots (systemd calls this)")
-    command("activation", _activation, None, app, ("request", {"metavar": "FILE"}))
 
 
 def _status(options: argparse.Namespace) -> int:
-    names = [options.app] if options.app else app_names()
+    names = app_names() if options.app is None else [options.app]
     certificates = {row["site"]: row for row in certificate_state.all_states()}
-    states = [{**app_state(load_settings(name).layout), "certificate": certificates.get(name)} for name in names]
+    states, is_broken = [], False
+    for name in names:
+        try:
+            states.append({**app_state(load_settings(name).layout), "certificate": certificates.get(name)})
+        except RingstandError as error:  # one broken app never keeps another from being seen
+            if options.app:
+                raise
+            complain(f"ringstand: {error.message}")
+            is_broken = True
     backups = backup_status.load().get("parts") or {}
     verified, drill = (backups.get("verify") or {}).get("good"), backups.get("drill")
     if options.json:
@@ -110,7 +112,7 @@ def _status(options: argparse.Namespace) -> int:
     good = all(
         state["service"] == "active" and state["socket"] and all(map(is_well, state["processes"])) for state in states
     )
-    return 0 if good else 3
+    return 0 if good and not is_broken else 3
 
 
 def _releases(options: argparse.Namespace) -> int:
@@ -175,6 +177,10 @@ def _deploy(options: argparse.Namespace) -> int:
         return 0
     if not os.path.isfile(options.archive):
         raise RingstandError(f"Failed to deploy {settings.name}: --archive {options.archive!r} is not a file")
+    if not _SHA.fullmatch(options.sha):
+        raise RingstandError(
+            f"Failed to deploy {settings.name}: --sha {options.sha!r} is not a hash: 7 to 64 hexadecimal digits"
+        )
     for name in MIGRATION_LIMITS:
         if (getattr(options, name) or 0) < 0:
             raise RingstandError(f"Failed to deploy {settings.name}: --{name.replace('_', '-')} is less than 0")
@@ -196,7 +202,7 @@ def _build(options: argparse.Namespace) -> int:
     """Start to build what the first deploy needs; that deploy waits for it."""
     settings = load_settings(options.app)
     kept = early_build.keep_archive(settings, options.archive, options.sha)
-    start_build(settings, kept, options.sha, options.by)
+    start_build(settings, kept, options.sha, options.packages, options.by)
     say(json.dumps({"result": "ok", "archive": kept}))
     return 0
 
@@ -207,73 +213,3 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _restart(options: argparse.Namespace) -> int:
     return _run(options, "restart", {"release": "live"})
-
-
-def _activation(options: argparse.Namespace) -> int:
-    """The process inside the unit: it prints to the journal, and its result is in the ledger."""
-    settings = load_settings(options.app)
-    with open(options.request, encoding="utf-8") as stream:
-        request = json.load(stream)
-    layout = settings.layout
-    in_place.recover(layout)  # before anybody asks what is live
-    record_ended(layout)
-    progress = Progress(layout, request["kind"], request["by"], say, request["token"])
-    if request["kind"] == early_build.KIND:
-        os.unlink(options.request)
-        early_build.build(settings, request["archive"], request["sha"], progress)
-        return 0
-    # The webhook tells of it before anything is done.
-    progress.about.update({key: request[key] for key in ("version", "sha") if key in request})
-    try:
-        entry = run_recorded(settings, progress, lambda: _carry_out(settings, request, progress))
-    finally:
-        for path in (options.request, request.get("archive")):
-            if path and os.path.exists(path):
-                os.unlink(path)
-    say(entry.get("reason") or "done")
-    return 0 if entry["result"] == "ok" else 1
-
-
-def _carry_out(settings: AppSettings, request: dict[str, Any], progress: Progress) -> None:
-    kind = request["kind"]
-    if kind == "deploy":
-        source = Source(request["archive"], request["sha"], request["version"])
-        activation.deploy(replace(settings, **request.get("limits", {})), source, progress)
-    elif kind in PROCESS_KINDS:
-        activation.settle_processes(settings, progress, request.get("scale"))
-    else:
-        activation.switch_to(settings, request["release"], progress, request.get("force", False))
-
-
-def _boot(options: argparse.Namespace) -> int:
-    failed = 0
-    for name in app_names():
-        try:
-            settings = load_settings(name)
-            if holder(settings.layout):
-                continue  # not a boot: units and links are the activation's to change, and it waits for what is a boot
-            in_place.recover(settings.layout, restart=False)
-            switch.repair(settings.layout)
-            slot, release = switch.live_slot(settings.layout), switch.live_release(settings.layout)
-            if slot and release:
-                _start_web(settings.layout, slot)
-                trouble = process_moves.start_at_boot(settings, release)
-                if trouble:
-                    complain(f"ringstand: a process of {name} was not started: {trouble}")
-            with contextlib.suppress(OSError):  # on a full disk the apps have to start all the same
-                record_ended(settings.layout)
-        except RingstandError as error:  # one broken app never keeps another from starting
-            complain(f"ringstand: {error.message}")
-            failed += 1
-    return 1 if failed else 0
-
-
-def _start_web(layout: Layout, slot: str) -> None:
-    for other in SLOTS:
-        if other != slot:
-            systemctl("stop", layout.socket_unit(other), check=False)
-    if unit_properties(layout.service_unit(slot), "ActiveState").get("ActiveState") == "active":
-        return  # not a boot: only links were missing, and systemd refuses to listen for what runs
-    systemctl("reset-failed", layout.socket_unit(slot), layout.service_unit(slot), check=False)
-    systemctl("start", layout.socket_unit(slot))
-    systemctl("start", "--no-block", layout.service_unit(slot))

@@ -18,13 +18,14 @@ from . import backup_dumps, commands, decommission
 from .backup_settings import BackupSettings
 from .doctor_postgresql import CLUSTER
 from .errors import RingstandError
-from .layout import Layout, user_comment
+from .layout import SECRETS_DIR, Layout, user_comment
 from .postgresql_cluster import Cluster, Host, identifier
 from .postgresql_programs import execute
 
 # Beside the backups' directory and not in it: no retention ever removes a last dump.
 DUMPS_DIR = "/var/backups/ringstand-purged"
-SECRETS_DIR = "/var/lib/ringstand/secrets"
+# A database that somebody's lock keeps from going would otherwise be waited for without end.
+DROP_SECONDS = 300
 _OWNED_SQL = """
 SELECT json_build_object('role', EXISTS (SELECT FROM pg_roles WHERE rolname = '{app}'), 'databases',
   (SELECT coalesce(json_agg(datname ORDER BY datname), '[]') FROM pg_database WHERE datallowconn
@@ -119,6 +120,7 @@ def purge(app: str, dump: bool, now: float, tell: Tell) -> dict[str, Any]:
 
 def _drop(cluster: Cluster, what: str) -> None:
     try:
-        execute(cluster, f"DROP {what}")
+        execute(cluster, f"DROP {what}", limit_seconds=DROP_SECONDS)
     except RingstandError as error:
-        raise RingstandError(f"{error}. Mend that, then purge again.", **error.details) from error
+        hint = f"Mend that (it is given up after {DROP_SECONDS} s: see pg_stat_activity), then purge again."
+        raise RingstandError(f"{error}. {hint}", **error.details) from error

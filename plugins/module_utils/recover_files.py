@@ -18,12 +18,11 @@ from . import backup_redis, restic
 from .backup_offsite_run import DUMPS
 from .commands import run
 from .errors import RingstandError
-from .layout import Layout, user_comment
+from .layout import SECRETS_DIR, Layout, user_comment
 from .restic import Repository, Snapshot
 from .restore_files import choose
 
 HOST = "host"
-SECRETS_DIR = "/var/lib/ringstand/secrets"
 # The roles write them, for the apps that there will be.
 _WRITTEN_ANEW = ("/etc/ringstand", "/var/lib/ringstand", "/etc/nginx/ringstand")
 

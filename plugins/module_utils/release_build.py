@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import app_hints, builds, hooks, procfile, release_values, releases
+from . import app_hints, builds, disk_reserve, hooks, procfile, release_values, releases
 from .app_unit import run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
@@ -33,7 +33,7 @@ class Source:
 def build(settings: AppSettings, source: Source, release: str, progress: Progress) -> str:
     """Build, freeze and import a release; returns its source folder. One that fails is removed."""
     layout = settings.layout
-    with _removed_on_error(settings, release):
+    with _removed_on_error(settings, release), disk_reserve.kept(settings):
         with progress.phase("unpack"):
             tree = builds.unpack(settings, source.archive, release)
         said = release_values.check(settings, tree, progress)
@@ -81,6 +81,9 @@ def check_space(settings: AppSettings, archive: str) -> None:
         raise RingstandError(
             f"Failed to deploy {settings.name}: the file system of {layout.app_dir} has {status.f_favail} inodes left."
         )
+    reason = disk_reserve.shortage()
+    if reason:
+        raise RingstandError(f"Failed to deploy {settings.name}: {reason}. Free some (df -h, df -i) and run it again.")
 
 
 def _run_release_commands(settings: AppSettings, release: str, said: procfile.Procfile) -> None:

@@ -133,6 +133,8 @@ def discard(layout: Layout, release: str) -> None:
 def find_release(layout: Layout, wanted: str, good: list[str]) -> str:
     """Return the id that an operator means by ``wanted``: an id, its beginning, a version, ``live`` or ``previous``."""
     live = live_release(layout)
+    if not wanted:
+        raise RingstandError(f"Failed to find a release of {layout.app}: its name is empty. Leave it out, or say it.")
     if wanted == "live":
         if live is None:
             raise RingstandError(f"Failed to find the live release of {layout.app}: nothing has been deployed yet")

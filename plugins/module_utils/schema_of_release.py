@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from typing import Any
 
 from . import builds
-from .app_unit import run_in_unit
+from .app_unit import AppUnit, run_in_unit
 from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import Progress, read_lines
@@ -94,6 +95,33 @@ def check_fits(settings: AppSettings, release: str, alone: bool = False) -> str:
     return ""
 
 
+def unknown_revision(settings: AppSettings, release: str, before: str, at: str | None) -> str:
+    """Which revision that the database is ``at`` the code of ``release`` brings and that of ``before`` does not know.
+
+    Found out from the files of both alone, for the moment after a boot when no database can be asked; empty when there
+    is none, or when it cannot be told.
+    """
+    if not at or settings.migrations == "none":
+        return ""
+    try:
+        new = [revision for revision in at.split(",") if _names(settings, release, revision)]
+        return next((revision for revision in new if not _names(settings, before, revision)), "")
+    except RingstandError:
+        return ""
+
+
+def _names(settings: AppSettings, release: str, revision: str) -> bool:
+    """Whether a file of the release's revisions has this one; Alembic finds it by such a line as well."""
+    top = os.path.join(settings.layout.release_dir(release), "src", _plan(settings, release).directory)
+    for directory, _folders, files in os.walk(top):
+        for name in files:
+            if name.endswith(".py"):
+                with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as stream:
+                    if re.search(rf"^revision\b.*=.*\b{re.escape(revision)}\b", stream.read(), re.MULTILINE):
+                        return True
+    return False
+
+
 def way_back(settings: AppSettings, release: str, head: str | None) -> str:
     """What an operator can do to have a release again whose newest revision is ``head``, with the price of each."""
     app = settings.name
@@ -127,8 +155,14 @@ def _plan(settings: AppSettings, release: str) -> MigrationPlan:
     )
 
 
-def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, alone: bool = False) -> Any:
+def _unit(settings: AppSettings, release: str, alone: bool = False) -> AppUnit:
+    """The unit of a migration, which connects to the database directly where the app uses a pooler."""
     unit = one_off_unit(settings, release) if alone else release_unit(settings, release, "migrate")
+    return replace(unit, overriding_file=settings.layout.migration_environment_file)
+
+
+def _run(settings: AppSettings, release: str, plan: MigrationPlan, check: bool, alone: bool = False) -> Any:
+    unit = _unit(settings, release, alone)
     request = MigrationRequest(
         app=settings.name,
         app_dir=unit.working_dir,
@@ -152,6 +186,7 @@ def in_keys_of_an_app(message: str) -> str:
     """What names an option of the module db_upgrade, with the key of an app in its place."""
     message = re.sub(r"\b((?:lock_|statement_)?timeout_seconds)\b", r"migration_\1", message)
     message = message.replace("upgrade_command to `flask", "migration_command to `flask")
+    message = message.replace("Set database_url to", "Set migration_database_url to")
     return message.replace("set allow_unversioned_tables", "set migration_unversioned_tables_allowed: true")
 
 
@@ -162,7 +197,7 @@ def _run_command(settings: AppSettings, release: str, plan: MigrationPlan) -> st
         "statement_timeout": settings.migration_statement_timeout_seconds,
     }
     options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items() if seconds)
-    unit = release_unit(settings, release, "migrate")
+    unit = _unit(settings, release)
     unit = replace(unit, environment={**unit.environment, **({"PGOPTIONS": options} if options else {})})
     done = run_in_unit(plan.command, app=unit, timeout_seconds=settings.migration_timeout_seconds)
     builds.must_succeed(done, f"run migration_command {settings.migration_command!r} of {settings.name}")

@@ -62,6 +62,7 @@ import secrets
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
+from ..module_utils.layout import SECRETS_DIR
 from ..module_utils.releases import write_durably
 
 PLACEHOLDER = "generated-when-this-runs-without-check-mode"
@@ -99,7 +100,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "apps": {"type": "dict", "required": True},
-            "directory": {"type": "path", "default": "/var/lib/ringstand/secrets"},
+            "directory": {"type": "path", "default": SECRETS_DIR},
         },
         supports_check_mode=True,
     )

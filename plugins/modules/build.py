@@ -12,6 +12,7 @@ author: ringstand contributors (@ringstand)
 description:
   - Hands the source over to the host, has the program C(ringstand) there install what it needs in the background, and
     returns at once, so that the rest of the host can be set up in the meantime.
+  - It may be started before the packages of the host are installed, and begins when those that it needs are there.
   - M(ringstand.flask.deploy) waits for it. A build that fails is tried again by the deploy, which gives the reason.
 options:
   app:
@@ -22,12 +23,20 @@ options:
     description: What will be deployed, as M(ringstand.flask.deploy) takes it.
     type: dict
     required: true
+  packages:
+    description: Debian packages that the build waits for, as apt takes them. It waits for those that uv needs, too.
+    type: list
+    elements: str
+    default: []
   by:
     description: Who deploys. The user who runs Ansible by default.
     type: str
   archive:
     description: Set by the action plugin. The archive's path on the host.
     type: path
+  archive_content:
+    description: Set by the action plugin. A small archive itself, Base64.
+    type: str
   sha:
     description: Set by the action plugin. The commit, or the hash of the source's content.
     type: str
@@ -80,6 +89,7 @@ version:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
+from ..module_utils.handed_over import OPTIONS, archive_path
 from ..module_utils.host_program import call
 
 
@@ -89,19 +99,19 @@ def main() -> None:
         argument_spec={
             "app": {"type": "str", "required": True},
             "source": {"type": "dict", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
             "by": {"type": "str"},
-            "archive": {"type": "path"},
-            "sha": {"type": "str"},
-            "version": {"type": "str"},
+            **OPTIONS,
         },
         supports_check_mode=True,
     )
-    archive, sha = module.params["archive"], module.params["sha"]
+    sha, kept = module.params["sha"], ""
     try:
-        kept = ""
-        if archive and not module.check_mode:
-            arguments = ["--archive", archive, "--sha", sha, "--by", module.params["by"]]
-            kept = call("build", module.params["app"], *arguments)["archive"]
+        with archive_path(module) as archive:
+            if archive and not module.check_mode:
+                arguments = ["--archive", archive, "--sha", sha, "--by", module.params["by"]]
+                arguments += [f"--package={package}" for package in module.params["packages"]]
+                kept = call("build", module.params["app"], *arguments)["archive"]
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
     module.exit_json(changed=True, archive=kept, sha=sha, version=module.params["version"])

@@ -93,6 +93,11 @@ options:
         description: Name or path of certbot.
         type: str
         default: certbot
+      dns_propagation_seconds:
+        description: Seconds that a plugin for DNS waits until its records are everywhere, by the plugin's name. Without
+          it as long as it likes.
+        type: dict
+        default: {}
   environment:
     description: Installs certbot into the virtual environment C(/opt/ringstand/certbot), before it is asked for
       anything. O(client.program) is then C(/opt/ringstand/certbot/bin/certbot).
@@ -109,7 +114,8 @@ options:
   preflight_enabled:
     description: Whether the controller asks port 80 of each domain's addresses for a token of ours before a certificate
       is ordered. An answer that is not ours keeps it from being ordered, one that does not come is a warning. Where the
-      controller has dnspython, CAA records that do not allow the authority keep it from being ordered as well.
+      controller has dnspython, CAA records that do not allow the authority keep it from being ordered as well, also one
+      that is proven by DNS.
     type: bool
     default: true
   preflight:
@@ -230,6 +236,7 @@ CLIENT = {
     "ca_bundle_path": TEXT,
     "config_path": TEXT,
     "program": {"type": "str", "default": "certbot"},
+    "dns_propagation_seconds": {"type": "dict", "default": {}},
 }
 
 ENVIRONMENT = {
@@ -244,14 +251,14 @@ PREFLIGHT = {
 
 
 def look_from_outside(module: AnsibleModule, client: certbot.Client, sites: Sequence[Wanted]) -> None:
-    """When something will be ordered, end with a token that the controller asks for before it comes back."""
-    if sites:
-        path, content = acme_preflight.place(client.renewal.webroot)
-        about = {
-            "addresses": acme_preflight.host_addresses(),
-            "caa_identities": acme_directory.caa_identities(client.renewal.directory_url, client.ca_bundle_path),
-        }
-        seen = {"path": path, "content": content, "sites": {site.name: list(site.domains) for site in sites}}
+    """When something will be ordered, end with what the controller has to look at before it comes back."""
+    by_http = {site.name: list(site.domains) for site in sites if not site.dns_plugin}
+    by_dns = {site.name: list(site.domains) for site in sites if site.dns_plugin}
+    identities = acme_directory.caa_identities(client.renewal.directory_url, client.ca_bundle_path) if sites else []
+    if by_http or (by_dns and identities):
+        path, content = acme_preflight.place(client.renewal.webroot) if by_http else ("", "")
+        seen = {"path": path, "content": content, "sites": by_http, "sites_by_dns": by_dns}
+        about = {"addresses": acme_preflight.host_addresses(), "caa_identities": identities}
         module.exit_json(changed=False, preflight={**seen, **about})
 
 

@@ -169,7 +169,7 @@ state:
   type: str
 kind:
   description: What failed, one of V(several_heads), V(missing_migrations), V(database_newer), V(unreachable),
-    V(unversioned_tables), V(lock_timeout), V(failed).
+    V(unversioned_tables), V(pooler), V(lock_timeout), V(failed).
   returned: failure
   type: str
 blockers:

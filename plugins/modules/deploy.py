@@ -84,6 +84,9 @@ options:
   archive:
     description: Set by the action plugin. The archive's path on the host.
     type: path
+  archive_content:
+    description: Set by the action plugin. A small archive itself, Base64.
+    type: str
   sha:
     description: Set by the action plugin. The commit, or the hash of the source's content.
     type: str
@@ -168,14 +171,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
+from ..module_utils.handed_over import OPTIONS, archive_path
 from ..module_utils.host_program import call
 from ..module_utils.layout import MIGRATION_LIMITS, Layout
 
 
-def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Deploy, or say what a deploy would change."""
+def run(parameters: dict[str, Any], archive: str, check_mode: bool) -> dict[str, Any]:
+    """Deploy the archive, or without one say what a deploy would change."""
     app, sha, version = parameters["app"], parameters["sha"], parameters["version"]
-    if check_mode or not parameters["archive"]:
+    if check_mode or not archive:
         live = app_state(Layout(app))  # not by the program, which a bare host does not have yet
         changed = live["sha"] != sha or parameters["force"]
         release = None if changed else live["release"]
@@ -187,7 +191,7 @@ def run(parameters: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "diff": {"before": f"{live['version']}\n", "after": f"{version}\n"} if changed else {},
         }
     force = ["--force"] if parameters["force"] else []
-    arguments = ["--archive", parameters["archive"], "--sha", sha, "--version", version, "--by", parameters["by"]]
+    arguments = ["--archive", archive, "--sha", sha, "--version", version, "--by", parameters["by"]]
     for name in MIGRATION_LIMITS:
         if parameters[name] is not None:
             arguments += [f"--{name.replace('_', '-')}", str(parameters[name])]
@@ -217,14 +221,13 @@ def main() -> None:
             **dict.fromkeys(MIGRATION_LIMITS, {"type": "float"}),
             "built": {"type": "dict"},
             "wait": {"type": "bool", "default": True},
-            "archive": {"type": "path"},
-            "sha": {"type": "str"},
-            "version": {"type": "str"},
+            **OPTIONS,
         },
         supports_check_mode=True,
     )
     try:
-        result = run(module.params, module.check_mode)
+        with archive_path(module) as archive:
+            result = run(module.params, archive, module.check_mode)
         if module.check_mode and result["changed"]:
             module.warn(
                 f"The release of {module.params['app']} is not built in check mode: whether its dependencies install, "

@@ -74,6 +74,13 @@ missing_packages:
   type: list
   elements: str
   sample: [nginx]
+unavailable_packages:
+  description: Those of them that cannot be installed because the distribution does not have them. Only plugins of
+    certbot's are looked up.
+  returned: success
+  type: list
+  elements: str
+  sample: [python3-certbot-dns-example]
 ansible_facts:
   description: The facts.
   returned: success
@@ -180,6 +187,10 @@ ansible_facts:
             C(sysctl.d) that rules the setting, or empty.
           type: dict
           sample: {"net.core.somaxconn": {"value": "4096", "path": /etc/sysctl.d/50-ringstand.conf}}
+        certbot_version:
+          description: Version of the package certbot, or empty.
+          type: str
+          sample: 4.0.0
         postgresql_clusters:
           description: PostgreSQL clusters that have data or a configuration, stopped ones included.
           type: list
@@ -238,7 +249,8 @@ def main() -> None:
         wanted = [certificates.Wanted(one["name"], one["domains"], one["dir"]) for one in module.params["certificates"]]
         if (found := ready_nginx(wanted)) is not None:
             facts["nginx"] = found
-    module.exit_json(changed=False, ansible_facts={"ringstand": facts}, missing_packages=missing)
+    packages = {"missing_packages": missing, "unavailable_packages": host.unavailable(missing)}
+    module.exit_json(changed=False, ansible_facts={"ringstand": facts}, **packages)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,12 @@ options:
       need a restart.
     type: dict
     default: {}
+  steady:
+    description: Those of O(settings), sizes that take effect with a restart, whose running value is kept as long as it
+      differs from the wanted one by a quarter of it at most.
+    type: list
+    elements: str
+    default: []
   roles:
     description: Roles that have to exist; each one may log in.
     type: list
@@ -173,6 +179,11 @@ reload_needed:
   description: Whether a configuration file changed after the server loaded it.
   type: bool
   returned: always
+kept_settings:
+  description: Those of O(steady) that are to stay as they run, with the running values as C(postgresql.conf) has them.
+  type: dict
+  returned: always
+  sample: {"shared_buffers": 512MB}
 pending_restart:
   description: Settings whose value on disk takes effect with a restart.
   type: list
@@ -273,10 +284,11 @@ from ..module_utils.errors import RingstandError
 from ..module_utils.postgresql_clients import OPTION as CLIENTS_OPTION
 from ..module_utils.postgresql_clients import clients_differ
 from ..module_utils.postgresql_cluster import Host, starts_at_boot
-from ..module_utils.postgresql_state import ATTRIBUTES, compare, read, restart_foreseen
+from ..module_utils.postgresql_state import ATTRIBUTES, compare, kept_settings, read, restart_foreseen
 from ..module_utils.scram import is_md5
 
 NOTHING: dict[str, Any] = {
+    "kept_settings": {},
     "pending_restart": [],
     "restart_foreseen": [],
     "altered_settings": [],
@@ -314,9 +326,10 @@ def look(params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
     }
     if cluster and cluster.running:
         server = read(cluster, params["settings"], params["roles"], params["databases"])
-        state.update(compare(
-            cluster, server, params["roles"], params["databases"], params["clients"], params["settings"]))
-        state["restart_foreseen"] = restart_foreseen(server["values"], params["settings"])
+        kept = kept_settings(server["values"], params["settings"], params["steady"])
+        settings = {**params["settings"], **kept}
+        state.update(compare(cluster, server, params["roles"], params["databases"], params["clients"], settings))
+        state.update(kept_settings=kept, restart_foreseen=restart_foreseen(server["values"], settings))
     return state
 
 
@@ -356,6 +369,7 @@ def main() -> None:
             "version": {"type": "str", "default": ""},
             "cluster": {"type": "str", "default": "main"},
             "settings": {"type": "dict", "default": {}},
+            "steady": {"type": "list", "elements": "str", "default": []},
             "roles": {
                 "type": "list",
                 "elements": "dict",

@@ -126,6 +126,10 @@ nginx:
       description: Version of the OpenSSL that it runs with; null when it is not installed.
       type: str
       sample: 3.5.4
+    connections:
+      description: How many connections its processes can have together.
+      type: int
+      sample: 1536
     modules:
       description: Names of the modules that are built in or loaded.
       type: list

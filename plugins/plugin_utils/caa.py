@@ -21,8 +21,8 @@ _CRITICAL = 128
 _KNOWN = ("issue", "issuewild", "iodef")
 
 
-def fault(domain: str, identities: Sequence[str], resolver: Any = None) -> str | None:
-    """Why an authority of these ``identities`` must not issue for ``domain``, or None.
+def fault(domain: str, identities: Sequence[str], method: str, resolver: Any = None) -> str | None:
+    """Why an authority of these ``identities`` must not issue for ``domain``, proven by ``method``, or None.
 
     None too when it has no identities, dnspython is not installed, or the records cannot be read.
     """
@@ -32,20 +32,33 @@ def fault(domain: str, identities: Sequence[str], resolver: Any = None) -> str |
         owner, records = _relevant(domain.removeprefix("*."), resolver or dns.resolver.Resolver())
     except dns.exception.DNSException:
         return None
-    tags: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for record in records:
         tag = record.tag.decode("ascii", "replace").lower()
         if record.flags & _CRITICAL and tag not in _KNOWN:
             return f"the CAA records of {owner} have the critical property {tag!r}, which no authority may pass over"
-        tags.setdefault(tag, []).append(record.value.decode("ascii", "replace").partition(";")[0].strip().lower())
-    allowed = tags.get("issuewild") if domain.startswith("*.") and "issuewild" in tags else tags.get("issue")
-    if allowed is None or set(allowed).intersection(identities):
+        values.setdefault(tag, []).append(record.value.decode("ascii", "replace"))
+    tag = "issuewild" if domain.startswith("*.") and "issuewild" in values else "issue"
+    if tag not in values:
         return None
-    named = ", ".join(sorted(filter(None, allowed))) or "nobody"
-    return (
-        f"the CAA records of {owner} allow {named} to issue for {domain}, and not this authority. "
-        f'Add the record: {owner} CAA 0 issue "{identities[0]}"'
-    )
+    allowed = [_parse(value) for value in values[tag]]
+    ours = [methods for issuer, methods in allowed if issuer in identities]
+    if any(not methods or method in methods for methods in ours):
+        return None
+    remedy = f'Add the record: {owner} CAA 0 {tag} "{identities[0]}"'
+    if ours:
+        named = ", ".join(sorted({name for methods in ours for name in methods}))
+        return f"the CAA records of {owner} let this authority prove {domain} by {named}, not by {method}. {remedy}"
+    named = ", ".join(sorted({issuer for issuer, _methods in allowed if issuer})) or "nobody"
+    return f"the CAA records of {owner} allow {named} to issue for {domain}, and not this authority. {remedy}"
+
+
+def _parse(value: str) -> tuple[str, list[str]]:
+    """The issuer of a property, and the methods by which it may prove a domain (RFC 8657, 4); none stands for all."""
+    issuer, *parameters = (part.strip().lower() for part in value.split(";"))
+    found = [text.partition("=") for text in parameters]
+    methods = [text for name, _equals, text in found if name.strip() == "validationmethods"]
+    return issuer, [method.strip() for text in methods for method in text.split(",")]
 
 
 def _relevant(domain: str, resolver: Any) -> tuple[str, list[Any]]:

@@ -15,6 +15,8 @@ from typing import Any
 from . import caa
 
 PORT = 80
+# How an authority has a domain proven (RFC 8555, 8.3 and 8.4).
+HTTP, DNS = "http-01", "dns-01"
 _TIMEOUT_SECONDS = 5.0
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 OURS, OTHER, NOBODY, NO_ROUTE = "ours", "other", "nobody", "no route"
@@ -34,22 +36,27 @@ def look(
     content: str,
     host_addresses: Sequence[str],
     caa_identities: Sequence[str] = (),
+    sites_by_dns: Mapping[str, Sequence[str]] | None = None,
 ) -> View:
     """Ask every address of every domain for ``path``, all at once. ``sites`` are domains by the name of a site.
 
-    ``caa_identities`` are the authority's names in CAA records, by which each domain has to let it issue.
+    ``caa_identities`` are the authority's names in CAA records, by which each domain has to let it issue; also those of
+    ``sites_by_dns``, whose addresses nobody asks.
     """
     view = View()
+    proofs = [(site, domain, HTTP) for site, names in sites.items() for domain in names]
+    proofs += [(site, domain, DNS) for site, names in (sites_by_dns or {}).items() for domain in names]
     domains = sorted({domain for names in sites.values() for domain in names})
     with ThreadPoolExecutor(max_workers=32) as pool:
-        forbidden = dict(zip(domains, pool.map(lambda domain: caa.fault(domain, caa_identities), domains)))
+        reasons = pool.map(lambda proof: caa.fault(proof[1], caa_identities, proof[2]), proofs)
+        for (site, _domain, _method), reason in zip(proofs, reasons):
+            if reason:
+                view.refused.setdefault(site, reason)
         found = dict(zip(domains, pool.map(_addresses, domains)))
         pairs = [(domain, address) for domain in domains for address in found[domain]]
         answers = dict(zip(pairs, pool.map(lambda pair: ask(pair[0], pair[1], path, content), pairs)))
     for site, names in sites.items():
         for domain in names:
-            if reason := forbidden[domain]:
-                view.refused.setdefault(site, reason)
             if not found[domain]:
                 view.warnings.append(f"{domain} does not resolve here; no authority can verify it unless it does there")
             for address in found[domain]:

@@ -29,8 +29,10 @@ start_nginx() {
     systemd-run --quiet --collect --unit="$1" nginx -c "$2" -g 'daemon off;'
 }
 
-# The same gunicorn, asked directly. Its configuration names the app, its workers and its threads.
-as_shop bench-direct /srv/shop/live/venv/bin/gunicorn --config /etc/ringstand/gunicorn/shop.py --bind 127.0.0.1:8001
+# The same gunicorn, asked directly: with its own worker class, which keeps connections. Its configuration names the app,
+# its workers and its threads.
+as_shop bench-direct /srv/shop/live/venv/bin/gunicorn --config /etc/ringstand/gunicorn/shop.py --bind 127.0.0.1:8001 \
+    --worker-class gthread --keep-alive 2
 
 # What gunicorn's documentation says: 2n + 1 workers of the default class, behind its example for nginx.
 as_shop bench-documented /srv/shop/live/venv/bin/gunicorn --workers $((2 * $(nproc) + 1)) \

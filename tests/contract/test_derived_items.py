@@ -28,7 +28,10 @@ MOST = {
         "extensions": ["citext"],
         "readers": [{"name": "blog_reader", "password": "Zq7-wr2_Xp9-m4K"}],
     },
-    "redis": {"queue": {"maxmemory_mb": 128}},
+    "redis": {
+        "queue": {"maxmemory_mb": 128},
+        "cache": {"clients": ["192.0.2.7"], "tls": {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}},
+    },
     "migrations": "flask",
     "migration_lock_timeout_seconds": 2.5,
     "release_command": "flask translate compile",

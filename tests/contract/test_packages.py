@@ -14,6 +14,8 @@ import role_readme
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.ringstand.flask.plugins.module_utils.certbot import PROFILE_VERSION
+from ansible_collections.ringstand.flask.plugins.module_utils.validation.certbot import WITHOUT_PROFILES
 
 LISTING: dict[str, dict[str, Any]] = yaml.safe_load(
     (role_readme.CHECKOUT / "tests/contract/packages.yml").read_text(encoding="utf-8")
@@ -68,6 +70,12 @@ def test_what_a_role_needs_is_there() -> None:
         if "needed" in entry and version not in UNKNOWN:
             enough = at_least(version, entry["needed"]["version"])
             assert enough != (release in entry.get("lacking", {})), f"{package} {version} of {release}"
+
+
+def test_the_releases_whose_certbot_has_no_profiles() -> None:
+    least = ".".join(map(str, PROFILE_VERSION))
+    versions = {release: version.split("-")[0] for release, version in LISTING["certbot"]["releases"].items()}
+    assert {name: one for name, one in versions.items() if not at_least(one, least)} == WITHOUT_PROFILES
 
 
 def test_only_the_base_system_is_unchecked() -> None:

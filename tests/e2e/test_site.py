@@ -41,6 +41,7 @@ def test_a_second_run_changes_nothing(second):
     assert second.changed() == []
     assert second.recap("changed") == 0
     assert second.recap("failed") == 0
+    assert "- None" not in second.output  # nothing was left as it is, so nothing is reported
 
 
 def test_a_second_run_needs_few_calls(second):

@@ -7,7 +7,8 @@
   bin/soak full [--count 600]         fill the repository's disk for so many seconds under writing, then make room
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
   bin/soak pgbench                    the role's settings beside the distribution's, by turns
-  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again
+  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again, under a live shop
+  bin/soak certbot                    the certificates with certbot 1.21 to 5.8, on Debian 12
   bin/soak power [--count 20]         cut the power in deploys, so that what was not flushed is gone; full disks
   bin/soak vm [--count 22]            the same in an emulated machine, and reboots, clocks, memory
 
@@ -34,6 +35,7 @@ SOAK = Path(__file__).resolve().parent
 CHECKOUT = SOAK.parents[1]
 sys.path[:0] = [str(SOAK.parent / "hosts"), str(SOAK.parent / "bench")]
 
+import certbot_trials  # noqa: E402
 import corruption_trials  # noqa: E402
 import database_trials  # noqa: E402
 import full_trials  # noqa: E402
@@ -42,6 +44,7 @@ import loss_trials  # noqa: E402
 import restore_trials  # noqa: E402
 import speed_trials  # noqa: E402
 import switch_trials  # noqa: E402
+import upgrade_trials  # noqa: E402
 import vm_trials  # noqa: E402
 from power_host import PowerHost  # noqa: E402
 from remote import Remote  # noqa: E402
@@ -160,14 +163,25 @@ def power(soak: Soak) -> Iterator[dict[str, Any]]:
         yield from vm_trials.run(host, soak.chosen(vm_trials.HOST_PLAN), soak.count, soak.chance, say)
 
 
+def upgrade(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields the outcome of each way of an upgrade."""
+    with Place(soak.name, soak.distribution) as place:
+        for case in upgrade_trials.run(place, soak.count, say):
+            soak.facts["versions"] = Remote(soak.name).versions()
+            yield case
+
+
+def certbot(soak: Soak) -> Iterator[dict[str, Any]]:
+    """Yields what came of each version of certbot; the count is that of the versions, and one more."""
+    plan = tuple((version.certbot,) for version in certbot_trials.VERSIONS)
+    chosen = [name for (name,) in soak.chosen(plan)]
+    versions = tuple(one for one in certbot_trials.VERSIONS if one.certbot in chosen)
+    yield from _on_a_host(soak, lambda remote: certbot_trials.run(certbot_trials.Place(remote), versions, say))
+
+
 def pgbench(soak: Soak) -> Iterator[dict[str, Any]]:
     """Yields what each kind of load makes of the role's settings and of the distribution's."""
     yield from _on_a_host(soak, lambda remote: database_trials.pgbench(remote, soak.count, say))
-
-
-def upgrade(soak: Soak) -> Iterator[dict[str, Any]]:
-    """Yields the outcome of each way of an upgrade."""
-    yield from _on_a_host(soak, lambda remote: database_trials.upgrade(remote, soak.count, say))
 
 
 def _on_a_host(soak: Soak, trials: Callable[[Remote], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -195,7 +209,7 @@ class Soak:
     place: str = "sftp"
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def chosen(self, plan: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    def chosen(self, plan: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
         """Those faults of a plan that were asked for, by words of their names."""
         found = tuple(one for one in plan if not self.only or any(word in " ".join(one) for word in self.only))
         if not found:
@@ -233,8 +247,15 @@ TOPICS = {
                 f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
                 f"turns, {database_trials.PAIRS} times each, after one that fills the buffers. Passed: the median is "
                 "at least that of the distribution."),
-    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17, a refused one first, then there, back and there "
-                "again, with backups. Passed: the version is as wanted, every row is there, and a backup is good."),
+    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17 by the playbook, under a shop with a visitor; one "
+                "that fails first, then there, back and there again. Passed: the version is as wanted; the visitor got "
+                "nothing but pages and, meanwhile, the maintenance page; visits are counted without a gap from where "
+                "that database was left; the same release serves, and a backup is good."),
+    "certbot": (certbot, len(certbot_trials.VERSIONS) + 1, "Each version of certbot, with packages of its time, in the "
+                "role's virtual environment, against Pebble: the roles as in the molecule scenario, again without a "
+                "change, and all of molecule/certbot/files/scenarios.py: lifetimes of 90, 45 and 6 days with the clock "
+                "before and after two thirds, DNS-01 through the plugin rfc2136 and BIND, and what fails. Then the "
+                "oldest, the newest and the oldest again on the same certificates. Passed: all of it."),
     "power": (power, 20, "Each fault: in a deploy by the playbook, on one host. " + vm_trials.PASSED),
     "vm": (vm, len(vm_trials.MACHINE_PLAN), "Each fault: in a deploy by the playbook, on one emulated machine. "
            + vm_trials.PASSED),
@@ -246,14 +267,17 @@ def main() -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("topic", choices=TOPICS)
     parser.add_argument("--count", type=int)
-    parser.add_argument("--distribution", default=os.environ.get("TESTHOST_DISTRIBUTION", "debian-13"))
+    parser.add_argument("--distribution", default=os.environ.get("TESTHOST_DISTRIBUTION"),
+                        help="debian-13 unless given; of certbot debian-12, whose archive has Pebble")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--keep-host", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="WORDS",
-                        help="of power and vm, only faults whose name has these words, such as clock; repeatable")
+                        help="of power, vm and certbot, only faults or versions whose name has these words, such as "
+                             "clock; repeatable")
     parser.add_argument("--place", choices=("sftp", "ssh"), default="sftp", help="of loss, where the backups are")
     options = parser.parse_args()
     run, default, what = TOPICS[options.topic]
+    options.distribution = options.distribution or ("debian-12" if options.topic == "certbot" else "debian-13")
     count = options.count or default
     name = f"soak-{options.topic}-{options.distribution.split('-')[1]}"
     cases: list[dict[str, Any]] = []

@@ -76,7 +76,7 @@ def state() -> dict[str, object]:
 def left_behind() -> list[str]:
     """What a deploy that ended well has no more use for."""
     found = [path for pattern in (f"{STATE}/request-*", f"{STATE}/incoming-*", f"{STATE}/source-*", f"{STATE}/*.new",
-                                  f"{STATE}/cache-in-use", f"{STATE}/in-place.json", f"{APP}/live.*",
+                                  f"{STATE}/cache-in-use", f"{STATE}/unproven.json", f"{APP}/live.*",
                                   f"{APP}/slots/*.*", f"{APP}/static/**/*.new", f"{APP}/static/**/*.ringstand-new",
                                   "/run/shop/live.sock.*", f"{APP}/releases/*/*.new", f"{APP}/venvs/*/*.new")
              for path in glob.glob(pattern, recursive=True)]

@@ -1,9 +1,9 @@
 """One fault after the other on one emulated machine, each in or before a deploy by the playbook.
 
-After each fault, and after the boot where it was one, the site has to answer from exactly one complete release, the one
-that the links lead to and that the ledger has too, every file of it as it was published. The next deploy by
-the playbook then has to succeed without anybody's help and to leave nothing behind. The machine goes on from there
-into the next fault.
+After each fault, and after the boot where it was one, the site has to answer from exactly one complete and proven
+release, the one that the links lead to and that the ledger has too, every file of it as it was published. The next
+deploy by the playbook then has to succeed without anybody's help and to leave nothing behind. The machine goes on
+from there into the next fault.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PHASE_SECONDS = 600.0  # until a step is reached
 # Steps that take more than a moment, with the share of a whole deploy that they take.
 LONGEST = {"dependencies": 0.3, "probation": 0.25, "gate": 0.1, "observe": 0.1}
 POWER_STEPS = ("dependencies", "freeze", "migrate", "gate", "switch", "probation", "drain")
-# From this step on the new release may be the one that serves after a boot.
-SWITCHED = ("switch", "probe", "probation", "processes", "drain", "prune", "end")
+# From this step on the new release is proven, and serves after a boot; in the one before it that may have happened.
+PROVEN, AMBIGUOUS = ("drain", "prune", "end"), "processes"
 # kind, and the step at which it happens ("" before the deploy, "random" at any moment)
 _RANDOM = (("power", "random"),) * 4
 _DISK = (("no space", "dependencies"), ("no space", "start"), ("no inodes", "unpack"), ("no inodes", "start"))
@@ -45,8 +45,8 @@ MACHINE_PLAN = (
 HOST_PLAN = (*_DISK, *(("power", step) for step in POWER_STEPS), *_RANDOM, ("reboot", "random"), *_RANDOM)
 
 
-PASSED = ("Passed: the site then answers from exactly one complete release, the one that the links lead to and that "
-          "the ledger has too, each of its files and packages as it was published; the next deploy by the "
+PASSED = ("Passed: the site then answers from exactly one complete and proven release, the one that the links lead to "
+          "and that the ledger has too, each of its files and packages as it was published; the next deploy by the "
           "playbook succeeds without help and leaves nothing behind.")
 
 
@@ -182,8 +182,10 @@ class Trials:
         if state["torn"] or state["torn_static"]:
             problems.append(f"half-written: {state['torn']} {state['torn_static']}")
         is_new = trial.after != trial.before
-        if is_new and not set(SWITCHED) & {trial.at}:
-            problems.append(f"the new release serves although it was not switched to before {trial.at!r}")
+        if is_new and trial.at not in (*PROVEN, AMBIGUOUS):
+            problems.append(f"the new release serves although it was not proven at {trial.at!r}")
+        if not is_new and trial.at in PROVEN and not trial.said:
+            problems.append(f"the old release serves although the new one was proven at {trial.at!r}")
         if state["ledger_live"] != trial.after:
             problems.append(f"the ledger says {state['ledger_live']} and the links {trial.after}")
         if state["damaged_lines"] > 0:

@@ -25,6 +25,10 @@ def test_what_the_host_reads_is_what_was_written(tmp_path: Any) -> None:
     assert settings.client.renewal.directory_url == "https://acme-v02.api.letsencrypt.org/directory"
     assert settings.client.staging_url == "https://acme-staging-v02.api.letsencrypt.org/directory"
     assert (settings.client.config_path, settings.client.profile, settings.client.ca_bundle_path) == ("", "", "")
+    assert settings.client.propagation_seconds == {}
+    path.write_text(render(certbot_dns_propagation_seconds={"rfc2136": 5})["/etc/ringstand/certbot.json"]["content"])
+    changed = certificate_settings.load(str(path))
+    assert changed is not None and changed.client.propagation_seconds == {"rfc2136": 5}
 
 
 def test_another_authority_has_no_staging_directory() -> None:

@@ -39,12 +39,13 @@ def render(
     ipv6: bool = True,
     directives: Any = (),
     salts: Any = None,
+    connections: int = 1536,
     **variables: Any,
 ) -> dict[str, dict]:
     """The files as the role's task has them, by path."""
     facts = {
         **{"version": version, "openssl": openssl, "modules": list(modules), "ipv6": ipv6, "salts": salts or {}},
-        **{"directives": list(directives), "servers": [], "sites": []},
+        **{"directives": list(directives), "servers": [], "sites": [], "connections": connections},
     }
     role = Role("nginx", nginx_sites=list(sites), __nginx_host={"nginx": facts}, **variables)
     return {entry["path"]: entry for entry in role.value("__nginx_files")}
@@ -258,7 +259,7 @@ def test_limits_have_defaults() -> None:
 
 def test_the_app_is_reached_by_its_socket_and_never_given_up_on() -> None:
     (upstream,) = blocks(config(render(SITE), SHOP), "upstream")
-    assert named(upstream, "server") == [["unix:/run/shop/live.sock", "fail_timeout=0"]]
+    assert named(upstream, "server") == [["unix:/run/shop/live.sock", "fail_timeout=0", "max_conns=256"]]
     assert named(upstream, "keepalive") == []
     proxy = config(render(SITE), PROXY)
     assert named(proxy, "proxy_next_upstream") == [["off"]]
@@ -292,8 +293,17 @@ def test_more_than_an_app_bears_does_not_reach_it() -> None:
     (upstream,) = blocks(config(render({**SITE, "max_connections": 256}), SHOP), "upstream")
     assert named(upstream, "server") == [["unix:/run/shop/live.sock", "fail_timeout=0", "max_conns=256"]]
     assert named(upstream, "zone") == [["ringstand_shop", "64k"]], "nginx's processes count together"
-    (upstream,) = blocks(config(render({**SITE, "max_connections": None}), SHOP), "upstream")
+    (upstream,) = blocks(config(render({**SITE, "max_connections": 0}), SHOP), "upstream")
     assert not named(upstream, "zone")
+
+
+def test_overloaded_apps_leave_connections_for_the_visitors_of_others() -> None:
+    names = ["a", "b", "c", "d"]
+    sites = [{**SITE, "name": name, "domains": [f"{name}.example.com"]} for name in names]
+    files = render(*sites, connections=1536)
+    servers = [named(blocks(config(files, f"/etc/nginx/ringstand/sites/{name}.conf"), "upstream")[0], "server")
+               for name in names]  # fmt: skip
+    assert servers == [[["unix:/run/shop/live.sock", "fail_timeout=0", "max_conns=128"]]] * 4
 
 
 def test_every_header_is_always_sent() -> None:

@@ -29,6 +29,18 @@ def test_a_given_size() -> None:
     assert settings(postgresql_memory_mb=1024)["shared_buffers"] == "'256MB'"
 
 
+def test_shared_buffers_stay_as_they_run_unless_the_user_decides_on_them() -> None:
+    running = {"__postgresql_before": {"config_dir": "", "version": "17", "kept_settings": {"shared_buffers": "448MB"}}}
+    assert settings(**running)["shared_buffers"] == "'448MB'"
+    wanted = Role("postgresql", ansible_facts=FACTS, **running).value("__postgresql_wanted")
+    assert wanted["shared_buffers"] == "512MB"  # what is compared with the server is never what an earlier play kept
+    asked: list[dict[str, Any]] = [
+        {}, {"postgresql_memory_mb": 1024}, *({name: {"shared_buffers": "1GB"}} for name in
+        ("postgresql_settings", "postgresql_managed_settings"))]
+    steady = [Role("postgresql", ansible_facts=FACTS, **one).value("__postgresql_steady") for one in asked]
+    assert steady == [["shared_buffers"], [], [], []]
+
+
 def test_own_settings_win_and_complete() -> None:
     own = {"max_connections": 400, "jit": True, "log_min_duration_statement": "500ms", "search_path": ["a", "b'c"]}
     found = settings(postgresql_settings=own)

@@ -60,6 +60,10 @@ def test_other_addresses() -> None:
     assert configuration({**QUEUE, "bind": ["10.0.0.1"]})[0] == "bind 10.0.0.1"
 
 
+def test_addresses_that_a_machine_may_lack() -> None:
+    assert configuration({**QUEUE, "bind": ["0.0.0.0", "::"]})[0] == "bind 0.0.0.0 -::"
+
+
 def test_with_a_certificate_nothing_is_said_in_the_clear() -> None:
     given = {"chain": "-----BEGIN CERTIFICATE-----\nx", "key": "-----BEGIN PRIVATE KEY-----\ncanary"}
     remote = {**QUEUE, "bind": ["10.0.0.1"], "tls": given}

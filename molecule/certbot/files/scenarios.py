@@ -5,23 +5,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 SETTINGS, PEBBLE = Path("/etc/ringstand/certbot.json"), Path("/etc/ssl/pebble.json")
 MEMORY = Path("/var/lib/ringstand/certificates.json")
+WEBHOOK = Path("/etc/ringstand/certbot-webhook.url")
 ORIGINAL: dict[str, Any] = json.loads(SETTINGS.read_text())
 DOMAIN = ORIGINAL["certificates"][1]["domains"][0].removeprefix("blog.")
 URL = ORIGINAL["client"]["directory_url"]
 ADDRESS = URL.removeprefix("https://").partition(":")[0]
 HOUR, DAY = 3600, 86_400
+WILD = ORIGINAL["certificates"][2]
 LATE = {"name": "late", "domains": [f"late.{DOMAIN}"], "dir": "/etc/ringstand/certificates/late"}
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
@@ -66,26 +74,37 @@ def shop(*names: str) -> dict[str, Any]:
     return {**ORIGINAL["certificates"][0], "domains": [f"{name}.{DOMAIN}" for name in names]}
 
 
+def clock(after: float) -> dict[str, str]:
+    """The environment of a process ``after`` seconds from now."""
+    shifted = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+{int(after)}s", "NO_FAKE_STAT": "1"}
+    # The wall clock alone, as a host knows it whose clock was set; but in Debian 12 nobody can sleep then.
+    alone = {**shifted, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    sleeps = run(sys.executable, "-c", "import time; time.sleep(0.001)", rc=None, **alone).returncode == 0
+    return alone if sleeps else shifted
+
+
+def told(*argv: str, rc: int | None = 0, after: float = 0) -> dict[str, Any]:
+    """What the program says, ``after`` seconds from now."""
+    shifted = clock(after) if after else {}
+    said: dict[str, Any] = json.loads(run("ringstand", "--json", *argv, rc=rc, **shifted).stdout)
+    return said
+
+
 def renew(name: str = "", rc: int = 0, after: float = 0) -> dict[str, Any]:
     """One run of the timer's, or for one certificate, ``after`` seconds from now; what became of each."""
-    shifted = {}
-    if after:
-        # The wall clock alone, as a host knows it whose clock was set.
-        shifted = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+{int(after)}s"}
-        shifted.update(FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1")
-    argv = ["ringstand", "--json", "certificate", "renew", *([name] if name else [])]
-    outcomes: dict[str, Any] = json.loads(run(*argv, rc=rc, **shifted).stdout)["certificates"]
+    outcomes: dict[str, Any] = told("certificate", "renew", *([name] if name else []), rc=rc, after=after)[
+        "certificates"
+    ]
     return outcomes
 
 
 def rows(rc: int | None = None) -> dict[str, dict[str, Any]]:
-    told = json.loads(run("ringstand", "--json", "certificates", rc=rc).stdout)["certificates"]
-    return {row["site"]: row for row in told}
+    return {row["site"]: row for row in told("certificates", rc=rc)["certificates"]}
 
 
-def forget_attempts() -> None:
-    """Of the other certificates nobody wants a renewal, which would only take time."""
-    MEMORY.write_text(json.dumps({"schema": 1, "certificates": {}, "ended": ["blog", "late"]}))
+def remember(**attempts: dict[str, Any]) -> None:
+    """What the host has tried already. Of the other certificates nobody wants a renewal, which would only take time."""
+    MEMORY.write_text(json.dumps({"schema": 1, "certificates": attempts, "ended": ["blog", "late", "wild"]}))
 
 
 def served(site: str = "shop") -> str:
@@ -98,7 +117,7 @@ def served(site: str = "shop") -> str:
     for domain in row["domains"]:
         with (
             socket.create_connection((ADDRESS, 443), timeout=10) as plain,
-            context.wrap_socket(plain, server_hostname=domain) as stream,
+            context.wrap_socket(plain, server_hostname=domain.replace("*", "any")) as stream,
         ):
             found.add(ssl.DER_cert_to_PEM_cert(stream.getpeercert(binary_form=True) or b""))
     assert found == {ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(live(site).read_text()))}, row
@@ -191,9 +210,7 @@ def names() -> None:
 def rate() -> None:
     """An authority that has enough of this host is left alone."""
     entry = {"failures": 1, "step": "order", "kind": "rate limit", "reason": "too many", "tried": time.time()}
-    MEMORY.write_text(
-        json.dumps({"schema": 1, "ended": [], "certificates": {"late": {**entry, "next": time.time() + HOUR}}})
-    )
+    remember(late={**entry, "next": time.time() + HOUR})
     want({**LATE, "domains": [f"late.{DOMAIN}", f"stray.{DOMAIN}"]})
     assert renew()["late"]["waits"]
     assert "too many. It is not asked again before" in renew("late", rc=1)["late"]["failure"]
@@ -275,8 +292,79 @@ def locked() -> None:
     served()
 
 
+def dns() -> None:
+    """A wildcard, proven by records that a plugin makes, and not with a key that the name server does not know."""
+    want(WILD)
+    credentials = Path("/etc/ringstand/certbot-dns/rfc2136.ini")
+    first, text = served("wild"), credentials.read_text()
+    assert renew("wild")["wild"]["issued"]
+    assert served("wild") != first
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    key = re.search(r"secret = (\S+)", text)[1]  # type: ignore[index]
+    other = key[::-1].strip("=").swapcase().ljust(len(key), "=")
+    credentials.write_text(text.replace(key, other))
+    try:
+        failure = renew("wild", rc=1)["wild"]["failure"]
+    finally:
+        credentials.write_text(text)
+    assert "didn't like the signature" in failure, failure
+    for log in Path("/var/log/letsencrypt").glob("letsencrypt.log*"):
+        assert key not in log.read_text() and other not in log.read_text()
+    assert key not in failure and other not in failure
+
+
+@contextlib.contextmanager
+def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A URL, and the JSON that is posted to it."""
+    heard: list[dict[str, Any]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", heard
+        server.shutdown()
+
+
+def scraped() -> dict[str, float]:
+    """What the node exporter tells of the certificate of shop, and whether it could read its files."""
+    text = urllib.request.urlopen("http://127.0.0.1:9100/metrics", timeout=10).read().decode()
+    lines = re.findall(r'^(?:ringstand_certificate_(\w+){site="shop"}|(node_textfile_scrape_error)) (\S+)$', text, re.M)
+    return {name or other: float(value) for name, other, value in lines}
+
+
+def alarm() -> None:
+    """Less than a quarter of the lifetime is left: metric, webhook and doctor say so, and do not before."""
+    now, late = time.time(), 70 * DAY
+    entry = {"failures": 9, "step": "order", "reason": "nobody is there", "tried": now, "next": now + 80 * DAY}
+    with listener() as (url, posted):
+        WEBHOOK.write_text(url)
+        try:
+            for after, alarms in ((66 * DAY, 0), (late, 1), (late + HOUR, 1)):
+                remember(shop={**entry, **json.loads(MEMORY.read_text())["certificates"].get("shop", {})})
+                assert renew(after=after)["shop"]["waits"]
+                found = scraped()
+                assert found["alarm"] == alarms and found["failed_attempts"] == 9 and found["served"] == 1, found
+                assert found["not_after_timestamp_seconds"] - now < 90 * DAY
+                assert found["node_textfile_scrape_error"] == 0
+                heard = [one for one in posted if one["site"] == "shop"]
+                assert len(heard) == alarms, heard  # once a day
+        finally:
+            WEBHOOK.unlink()
+    assert "it ends in 20.0 days and was not renewed" in heard[0]["text"], heard
+    findings = told("doctor", rc=None, after=late)["findings"]
+    assert "shop" in [one["where"] for one in findings if "it ends in 20.0 days" in one["what"]], findings
+
+
 ALL: tuple[Callable[[], None], ...] = (
-    *(account, lifetimes, expired, down, names, keys, eab, nonce, closed, refused, locked, rate),
+    *(account, alarm, lifetimes, expired, down, names, keys, eab, nonce, closed, refused, locked, rate, dns),
 )
 
 
@@ -284,14 +372,16 @@ def main(chosen: list[str]) -> None:
     begun = time.monotonic()
     authority()
     want()
-    for scenario in (one for one in ALL if one.__name__ in chosen or not chosen):
-        start = time.monotonic()
-        forget_attempts()
-        want()
-        scenario()
-        print(f"{scenario.__name__}: {time.monotonic() - start:.1f} s", flush=True)
-    SETTINGS.write_text(json.dumps(ORIGINAL))
-    MEMORY.unlink()
+    try:
+        for scenario in (one for one in ALL if one.__name__ in chosen or not chosen):
+            start = time.monotonic()
+            remember()
+            want()
+            scenario()
+            print(f"{scenario.__name__}: {time.monotonic() - start:.1f} s", flush=True)
+    finally:
+        SETTINGS.write_text(json.dumps(ORIGINAL))
+        MEMORY.unlink(missing_ok=True)
     print(f"all: {time.monotonic() - begun:.1f} s")
 
 

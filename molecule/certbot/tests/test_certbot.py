@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-SITES = {"shop": ("shop", "www"), "blog": ("blog",)}
+SITES = {"shop": ("shop", "www"), "blog": ("blog",), "wild": ("wild", "*.wild")}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def served(host):
 def test_each_domain_is_served_with_the_certificate_of_the_authority(host, served, domain, site):
     names = [f"{name}.{domain}" for name in SITES[site]]
     for name in names:
-        der = served(name)
+        der = served(name.replace("*", "any"))
         assert b"Pebble Intermediate CA" in der
         assert der == ssl.PEM_cert_to_DER_cert(host.file(f"/etc/letsencrypt/live/{site}/cert.pem").content_string)
     shown = host.run(f"openssl x509 -in /etc/letsencrypt/live/{site}/cert.pem -noout -text").stdout
@@ -57,7 +57,7 @@ def test_one_link_leads_to_the_certificate(host, site):
 
 def test_certbot_keeps_these_and_one_account(host):
     # late is there after the scenarios; nobody asks for it any more.
-    assert {"blog.conf", "shop.conf"} <= set(host.file("/etc/letsencrypt/renewal").listdir())
+    assert {"blog.conf", "shop.conf", "wild.conf"} <= set(host.file("/etc/letsencrypt/renewal").listdir())
     assert len(host.check_output("find /etc/letsencrypt/accounts -name regr.json").splitlines()) == 1
 
 
@@ -68,7 +68,16 @@ def test_the_program_says_so_too(host):
     assert {(name, rows[name]["state"], rows[name]["problem"]) for name in SITES} == {
         ("shop", "served", None),
         ("blog", "served", None),
+        ("wild", "served", None),
     }
+
+
+def test_only_root_reads_what_the_plugin_does(host):
+    folder = host.file("/etc/ringstand/certbot-dns")
+    assert (folder.user, folder.mode) == ("root", 0o700)
+    credentials = host.file("/etc/ringstand/certbot-dns/rfc2136.ini")
+    assert (credentials.user, credentials.mode) == ("root", 0o600)
+    assert "dns_rfc2136_name = certbot.\n" in credentials.content_string
 
 
 def test_the_timer_renews_with_jitter_and_certbots_own_does_not(host):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -52,6 +53,14 @@ def create_app():
     def wait(milliseconds):
         time.sleep(milliseconds / 1000)
         return {"release": os.environ["RELEASE_ID"]}
+
+    @app.get("/exit")
+    def leave():
+        sys.exit("a library thinks that it may")
+
+    @app.post("/refuse")
+    def refuse():
+        return "not even read", 413
 
     @app.get("/socket", websocket=True)
     def socket():

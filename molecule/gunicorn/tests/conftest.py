@@ -61,6 +61,11 @@ class Crucible:
     def slot(self) -> str:
         return self.host.check_output("basename $(readlink /srv/crucible/live)")
 
+    def running_slots(self) -> int:
+        """How many slots there are that run and are not just stopping."""
+        command = "systemctl list-units --plain --no-legend --state=active,activating 'ringstand-crucible@*.service'"
+        return len(self.host.check_output(command).splitlines())
+
     def phase(self) -> str:
         """The step that the last activation has begun last."""
         lines = self.host.run(f"cat {PROGRESS}").stdout.splitlines()

@@ -174,9 +174,11 @@ def test_hooks_and_webhook_tell_in_order_what_happens(once, crucible, settings):
 
 def test_a_failing_hook_stops_before_the_switch_and_not_after_it(once, crucible, settings):
     before = crucible.live()
-    settings(hooks={"before_switch": ["exit 3"]})
+    settings(hooks={"before_switch": ["sleep 60"]}, hook_timeout_seconds=1)
     stopped = crucible.ringstand("restart", "crucible")
-    assert "before_switch" in stopped["reason"]
+    assert "run the hook before_switch of crucible, 'sleep 60': it did not end in time" in stopped["reason"]
+    assert "hook_timeout_seconds is 1." in stopped["reason"]
+    assert stopped["details"]["phases"]["hook before_switch"] < 20
     assert (crucible.live(), running(crucible)) == (before, {"clock": 1, "worker": 2})
     settings(hooks={"after_switch": ["exit 3"]}, processes={"worker": {
         "command": "python process.py worker", "kind": "worker", "count": 1, "stop_signal": "SIGTERM",

@@ -119,6 +119,18 @@ def test_an_explicit_url_shows_nowhere(stock: Stock) -> None:
         assert secret not in seen + json.dumps(results)
 
 
+def test_a_pooler_of_transactions_is_refused_and_one_of_sessions_is_not(stock: Stock) -> None:
+    stock.add_revision("CREATE TABLE added (id integer)")
+    pooled = URL.replace("127.0.0.1", "127.0.0.1:6432")
+    assert stock.upgrade(check=True, database_url=pooled)["state"] == "pending"
+    refused = stock.upgrade(database_url=pooled)
+    assert (refused["kind"], refused["after"], refused["attempts"]) == ("pooler", "c3", 0)
+    assert "leads to a connection pooler" in refused["msg"]
+    assert "Set database_url to a direct connection" in refused["msg"]
+    assert stock.upgrade(database_url=pooled.removesuffix("stock") + "sessions")["state"] == "upgraded"
+    assert stock.upgrade(database_url=pooled)["state"] == "current"  # nothing to do needs no lock
+
+
 def test_wrong_users_and_places_are_named(stock: Stock) -> None:
     stock.host.check_output("install -d -m 0700 /root/hidden")
     for options, words in (

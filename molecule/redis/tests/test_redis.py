@@ -102,10 +102,13 @@ def test_clients_work(clients: Any, purpose: str, client: str) -> None:
     assert done.rc == 0, done.stderr
 
 
-@pytest.mark.parametrize("client", ["plain", "rq", "celery"])
-def test_clients_work_over_tls(clients: Any, client: str) -> None:
-    address = clients.check_output("hostname -I").split()[0]
-    checked = "ssl_cert_reqs=required&ssl_ca_certs=/etc/tls/redis.pem"
+@pytest.mark.parametrize(("client", "checked"), [
+    *((client, "ssl_cert_reqs=required&ssl_ca_certs=/etc/tls/redis.pem") for client in ("plain", "rq", "celery")),
+    *((client, "ssl_cert_reqs=none") for client in ("plain", "celery", "session", "limiter")),  # as an app on the host
+])
+def test_clients_work_over_tls(clients: Any, client: str, checked: str) -> None:
+    local = checked == "ssl_cert_reqs=none"
+    address = "127.0.0.1" if local else clients.check_output("hostname -I").split()[0]
     url = f"rediss://shop:{quote(PASSWORD, safe='')}@{address}:{TLS_PORT}/0?{checked}"
     done = clients.run("timeout 60 python3 -W ignore /usr/local/lib/clients.py %s %s", client, url)
     assert done.rc == 0, done.stderr

@@ -19,6 +19,7 @@ from .maintenance import check_maintenance
 from .names import check_app_name, check_database_name, check_environment, check_packages, check_role_name
 from .problems import Problems, join
 from .processes import check_commands, check_processes, check_webhook
+from .redis import check_redis
 from .schema import check_keys
 from .secrets import check_postgresql_password, check_secret, check_url
 from .sources import URL_PASSWORD, app_folder, check_absolute_path, check_relative_dir, check_source
@@ -70,7 +71,7 @@ def _check_process(app: Mapping[str, Any], path: str, problems: Problems) -> Non
         remedy = f"Choose {', '.join(WORKER_CLASSES)} or the dotted path of a class"
         problems.add(join(path, "worker_class"), "gunicorn has no such kind of worker for Flask", remedy, worker_class)
     threads = _number(app, "threads", 1)
-    if worker_class and worker_class != "gthread" and threads > 1:
+    if worker_class in WORKER_CLASSES and worker_class != "gthread" and threads > 1:
         rule = f"threads have no meaning with worker_class {worker_class}"
         problems.add(join(path, "threads"), rule, "Remove it or choose worker_class gthread", threads)
     timeout, graceful = _number(app, "timeout_seconds", 30), _number(app, "graceful_timeout_seconds", 30)
@@ -86,6 +87,12 @@ def _check_database(app: Mapping[str, Any], path: str, problems: Problems) -> No
         rule = "database_url names a database elsewhere, but database asks for a local one"
         problems.add(join(path, "database"), rule, "Remove one of both")
     check_url(url, DATABASE_SCHEMES, join(path, "database_url"), problems)
+    direct, here = app.get("migration_database_url"), join(path, "migration_database_url")
+    if direct and not url:
+        rule = "it is the direct way to the database of database_url, which is not set"
+        problems.add(here, rule, "Set database_url as well, or remove it")
+    elif direct and str(direct).partition("://")[0] != str(url).partition("://")[0]:
+        problems.add(here, "it begins with another scheme than database_url", "The app reads both, so write the same")
     scheme = _text(app, "database_url_scheme")
     if scheme is not None and not DATABASE_SCHEME.fullmatch(scheme):
         remedy = "Write postgresql or postgresql+driver"
@@ -185,6 +192,7 @@ def check_release(app: Mapping[str, Any], path: str, problems: Problems) -> None
     check_commands(app, path, problems)
     check_processes(app.get("processes"), join(path, "processes"), problems)
     check_webhook(app.get("webhook_url"), join(path, "webhook_url"), problems)
+    check_url(app.get("migration_database_url"), DATABASE_SCHEMES, join(path, "migration_database_url"), problems)
     _check_paths(app, path, problems)
 
 
@@ -206,6 +214,7 @@ def check_app(name: str, app: Any, problems: Problems) -> None:
     _check_database(app, path, problems)
     check_maintenance(_mapping(app, "maintenance"), join(path, "maintenance"), problems)
     check_edge(app, path, problems)
+    check_redis(app.get("redis"), join(path, "redis"), problems)
     redis = app.get("redis") is not False
     check_environment(_mapping(app, "environment"), join(path, "environment"), problems, redis)
     for key in ("secret_key", "redis_password"):

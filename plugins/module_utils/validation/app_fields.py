@@ -28,7 +28,16 @@ def _seconds(minimum: int, maximum: int) -> Field:
     return Field((int, float), minimum=minimum, maximum=maximum)
 
 
-REDIS_INSTANCE = Field((dict,), options={"maxmemory_mb": _number(8, 1_048_576), "port": _number(1024, 65535)})
+CERTIFICATE = {"chain": TEXT, "key": SECRET, "chain_path": TEXT, "key_path": TEXT}
+REDIS_INSTANCE = Field(
+    (dict,),
+    options={
+        "maxmemory_mb": _number(8, 1_048_576),
+        "port": _number(1024, 65535),
+        "clients": TEXTS,
+        "tls": Field((dict,), options=CERTIFICATE),
+    },
+)
 
 READER = {"name": Field((str,), required=True), "password": SECRET}
 DATABASE = {
@@ -86,6 +95,7 @@ APP_FIELDS = {
     "migrations": Field((str,), choices=("auto", "flask", "alembic", "none")),
     "migrations_dir": TEXT,
     "migration_command": TEXT,
+    "migration_database_url": SECRET,
     "migration_unversioned_tables_allowed": SWITCH,
     "migration_lock_timeout_seconds": _seconds(1, 600),
     "migration_timeout_seconds": _seconds(10, 86_400),
@@ -94,6 +104,7 @@ APP_FIELDS = {
     "release_command": COMMANDS,
     "first_deploy_command": COMMANDS,
     "hooks": Field((dict,), options=dict.fromkeys(HOOKS, COMMANDS)),
+    "hook_timeout_seconds": _seconds(1, 86_400),
     # Each of them is checked by check_processes.
     "processes": Field((dict,)),
     "webhook_url": SECRET,
@@ -117,16 +128,14 @@ APP_FIELDS = {
         options={
             "certificate": Field((str,), choices=TLS_CERTIFICATES),
             "dns_plugin": TEXT,
-            "chain": TEXT,
-            "key": SECRET,
-            "chain_path": TEXT,
-            "key_path": TEXT,
+            **CERTIFICATE,
         },
     ),
     "maintenance": Field((dict,), options=MAINTENANCE),
     "media": Field((dict,), options=MEDIA),
     **EDGE_FIELDS,
     "client_max_body_size_mb": _number(1, 102_400),
+    "max_connections": _number(0, 65_535),
     "keep_releases": _number(2, 100),
     "switch": Field((str,), choices=SWITCHES),
     "apt_packages": TEXTS,

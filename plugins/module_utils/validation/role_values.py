@@ -116,6 +116,16 @@ def dns_credentials(variable: str, value: Any, problems: Problems) -> None:
             problems.add(join(variable, str(plugin)), rule, "Write it as the plugin reads it")
 
 
+def dns_propagation_seconds(variable: str, value: Any, problems: Problems) -> None:
+    """Seconds by the names of plugins for DNS."""
+    for plugin, seconds in value.items() if isinstance(value, dict) else ():
+        path = join(variable, str(plugin))
+        check_dns_plugin(plugin, path, problems)
+        check(seconds, Field((int,), minimum=0, maximum=3600), path, problems)
+        if plugin == "route53":
+            problems.add(path, "this plugin finds out itself when its records are everywhere", "Remove it")
+
+
 def check_webhook_value(variable: str, value: Any, problems: Problems) -> None:
     """A URL that is told of something; it is never shown."""
     check_webhook(value, variable, problems)
@@ -158,6 +168,7 @@ VALUES: dict[str, dict[str, Checker]] = {
         "certbot_directory_url": _DIRECTORY,
         "certbot_eab": eab,
         "certbot_dns_credentials": dns_credentials,
+        "certbot_dns_propagation_seconds": dns_propagation_seconds,
         "certbot_email": text_like(EMAIL, "this is not an e-mail address", "Write one such as ops@example.com"),
         "certbot_profile": text_like(
             re.compile(r"[A-Za-z0-9_-]+"), "a profile has letters, digits, '-' and '_'", "Write its name only"

@@ -11,6 +11,7 @@ from typing import Any
 from .app import check_release, check_static_url
 from .app_fields import APP_FIELDS
 from .backup_values import check_backup_databases, check_backup_paths
+from .certbot import PATH, SOURCE, check_certbot
 from .domains import check_domains, check_unique_domains
 from .edge import check_edge, redirected_domains
 from .edge_fields import EDGE_FIELDS
@@ -28,7 +29,6 @@ from .tls import check_dns_plugin, check_own_certificate
 Facts = Mapping[str, Any]
 PORT = Field((int,), minimum=1024, maximum=65535)
 MAXMEMORY_MB = Field((int,), minimum=8, maximum=1_048_576)
-MAX_CONNECTIONS = Field((int,), minimum=1, maximum=65535)
 Checker = Callable[[str, Any, Facts, Problems], None]
 
 
@@ -76,7 +76,10 @@ def _check_redis_instances(variable: str, value: Any, facts: Facts, problems: Pr
         check_item_name(item.get("name"), join(path, "name"), problems)
         check(item.get("port"), PORT, join(path, "port"), problems)
         check(item.get("maxmemory_mb"), MAXMEMORY_MB, join(path, "maxmemory_mb"), problems)
-        addresses(join(path, "bind"), item.get("bind") or [], problems)
+        bound = Problems()
+        addresses(join(path, "bind"), item.get("bind") or [], bound)
+        problems.errors += bound.errors
+        problems.notes += [] if item.get("tls") else bound.notes
         if item.get("tls"):
             check_own_certificate(item["tls"], join(path, "tls"), problems)
         elif not item.get("plaintext_allowed") and not all(map(is_loopback, item.get("bind") or [])):
@@ -122,9 +125,8 @@ def _check_nginx_sites(variable: str, value: Any, _facts: Facts, problems: Probl
                 check_absolute_path(static.get("dir"), join(static_path, "dir"), problems)
                 check_static_url(static.get("url"), join(static_path, "url"), problems)
         check_edge(item, path, problems)
-        for key in ("timeout_seconds", "client_max_body_size_mb", "maintenance", *EDGE_FIELDS):
+        for key in ("timeout_seconds", "client_max_body_size_mb", "max_connections", "maintenance", *EDGE_FIELDS):
             check(item.get(key), APP_FIELDS[key], join(path, key), problems)
-        check(item.get("max_connections"), MAX_CONNECTIONS, join(path, "max_connections"), problems)
         check_maintenance(item.get("maintenance") or {}, join(path, "maintenance"), problems)
 
 
@@ -171,14 +173,18 @@ CHECKERS: dict[str, dict[str, Checker]] = {
 }
 
 
+# Variables that are checked together with others only.
+TOGETHER = {"certbot": (PATH, SOURCE), "postgresql": ("postgresql_clients",)}
+
+
 def role_variables(role: str) -> list[str]:
     """The variables of ``role`` that have checks here."""
-    return [*CHECKERS.get(role, {}), *VALUES.get(role, {}), *(["postgresql_clients"] if role == "postgresql" else [])]
+    return [*CHECKERS.get(role, {}), *VALUES.get(role, {}), *TOGETHER.get(role, ())]
 
 
 def site_variables() -> list[str]:
     """The variables of all roles that have checks here and that ``site.yml`` does not derive itself."""
-    return [name for role in VALUES for name in VALUES[role]]
+    return [name for names in (*VALUES.values(), *TOGETHER.values()) for name in names]
 
 
 def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
@@ -188,6 +194,10 @@ def check_role(role: str, values: Mapping[str, Any], facts: Facts) -> Problems:
         if values.get(variable) is not None:
             checker(variable, values[variable], facts, problems)
     check_values(values, problems)
+    if role == "certbot":
+        certificates = _items("certbot_certificates", values.get("certbot_certificates"))
+        plugins = [(join(path, "dns_plugin"), item.get("dns_plugin")) for path, item in certificates]
+        check_certbot(plugins, values, facts, problems)
     if role == "postgresql":
         check_expected_connections(values, problems)
         check_version(values, facts, problems)

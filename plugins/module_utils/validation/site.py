@@ -11,6 +11,7 @@ from typing import Any
 from ..app_items import is_postgresql
 from ..apps import ACME, deep_merge, is_absent, normalise
 from .app import check_app
+from .certbot import check_certbot
 from .domains import check_certifiable, check_unique_domains
 from .edge import redirected_domains
 from .machine import check_memory, check_ports, redis_of
@@ -19,7 +20,7 @@ from .problems import Problem, Problems, join, nearest
 from .roles import check_values, site_variables
 from .variables import check_variable_names
 
-SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_clients", "postgresql_tls", *site_variables())
+SITE_VARIABLES = ("flask_apps", "flask_app_overrides", "postgresql_tls", *site_variables())
 # What site.yml derives from flask_apps, and what a site's user writes instead; a role's user writes these.
 _APPS = "Describe the apps in flask_apps instead"
 _ABSENT = "Name each in flask_apps with 'state: absent' instead, as in {old: {state: absent}}"
@@ -32,6 +33,7 @@ DERIVED_VARIABLES = {
     "certbot_removed_certificates": _ABSENT,
     "cli_install_enabled": _NOTHING,
     "gunicorn_apps": _APPS,
+    "gunicorn_build_packages": "Set flask_apps.<app>.apt_packages instead",
     "gunicorn_in_parts_enabled": _NOTHING,
     "gunicorn_probe_port": _NOTHING,
     "gunicorn_removed_apps": _ABSENT,
@@ -111,6 +113,7 @@ def _check_apps(apps: Mapping[str, Any], variables: Mapping[str, Any], facts: Ma
     check_memory(sizes, facts.get("memory_mb"), inner)
     check_readers(described, inner)
     check_clients(variables, roles_of(described), inner)
+    check_certbot(_dns_plugins(described), variables, facts, inner)
     if not inner.errors:  # what has any cannot be counted
         check_connections(normalise(described), variables.get("postgresql_settings"), facts, inner)
     problems.errors += [_located(problem, overrides) for problem in inner.errors]
@@ -129,14 +132,25 @@ def _note_uncovered(apps: Mapping[str, Any], problems: Problems) -> None:
         problems.note(f"flask_apps.{name}.database_url", rule, remedy)
 
 
+def _tls(app: Mapping[str, Any]) -> Mapping[str, Any]:
+    return app["tls"] if isinstance(app.get("tls"), dict) else {}
+
+
+def _with_acme(apps: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: app for name, app in apps.items() if _tls(app).get("certificate") in (None, ACME)}
+
+
 def _acme_domains(apps: Mapping[str, Any]) -> list[tuple[str, Any]]:
     found = []
-    for name, app in apps.items():
-        tls = app.get("tls")
-        if not isinstance(tls, dict) or tls.get("certificate") in (None, ACME):
-            found.append((f"flask_apps.{name}.domains", app.get("domains")))
-            found += redirected_domains(app, f"flask_apps.{name}")
+    for name, app in _with_acme(apps).items():
+        found.append((f"flask_apps.{name}.domains", app.get("domains")))
+        found += redirected_domains(app, f"flask_apps.{name}")
     return found
+
+
+def _dns_plugins(apps: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found = _with_acme(apps)
+    return [(f"flask_apps.{name}.tls.dns_plugin", _tls(app).get("dns_plugin")) for name, app in found.items()]
 
 
 def _check_unique_databases(apps: Mapping[str, Any], problems: Problems) -> None:

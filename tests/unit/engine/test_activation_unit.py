@@ -12,14 +12,6 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 from settings_below import Settings  # type: ignore[import-not-found]
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(Settings, "root", str(tmp_path))
-    made = Settings("shop", "shop:app", {})
-    Path(made.layout.state_dir).mkdir(parents=True)
-    return made
-
-
 def unit_is(monkeypatch: pytest.MonkeyPatch, *states: str, description: str = "activation of shop") -> None:
     """The unit goes through these states, and stays in the last one."""
     remaining = list(states)
@@ -77,7 +69,61 @@ def test_a_deploy_waits_for_an_early_build_and_for_nothing_else(
 def test_no_early_build_beside_another_activation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     unit_is(monkeypatch, "active")
     monkeypatch.setattr(activation_unit, "_start", lambda *_arguments, **_options: pytest.fail("it was started"))
-    activation_unit.start_build(settings, "/tmp/a.tar", "5eed" * 10, "ops")
+    activation_unit.start_build(settings, "/tmp/a.tar", "5eed" * 10, [], "ops")
+
+
+class Host:
+    """A host on which dpkg is at work: what is there at each look, the last of them from then on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, authorities: Path, *looks: set[str]) -> None:
+        self.looks, self.seen = list(looks), 0
+        monkeypatch.setattr(early_build.uv, "pip_wheel", lambda: "pip.whl" if "wheel" in self.now() else "")
+        monkeypatch.setattr(early_build.uv, "installed_version", lambda: "0.1" if "uv" in self.now() else "")
+        monkeypatch.setattr(early_build.host, "installed_packages",
+                            lambda _names: {name: {"amd64": "1.2"} for name in self.now()})
+        monkeypatch.setattr(early_build.builds, "SYSTEM_CA", str(authorities))
+        monkeypatch.setattr(early_build.time, "sleep", self.sleep)
+
+    def now(self) -> set[str]:
+        return self.looks[min(self.seen, len(self.looks) - 1)]
+
+    def sleep(self, _seconds: float) -> None:
+        self.seen += 1
+
+
+@pytest.mark.parametrize(("packages", "looks", "waited"), [
+    ([], [{"wheel"}], 0),
+    ([], [{"uv"}], 0),
+    ([], [set(), set(), {"wheel"}], 2),
+    (["libpq-dev"], [{"wheel"}, {"wheel", "libpq-dev"}], 1),
+    (["libpq-dev | libpq5", "gdal-bin=1.*"], [{"libpq5", "gdal-bin"}, {"wheel", "libpq5", "gdal-bin"}], 1),
+])
+def test_a_build_waits_for_what_it_needs(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, packages: list[str], looks: list[set[str]],
+    waited: int,
+) -> None:
+    (tmp_path / "ca.crt").touch()
+    host = Host(monkeypatch, tmp_path / "ca.crt", *looks)
+    early_build.wait_for_packages(settings, packages)
+    assert host.seen == waited
+
+
+@pytest.mark.parametrize(("packages", "there"), [([], set()), (["gdal-bin=2.*"], {"wheel", "gdal-bin"})])
+def test_a_build_does_not_wait_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, packages: list[str], there: set[str]
+) -> None:
+    (tmp_path / "ca.crt").touch()
+    Host(monkeypatch, tmp_path / "ca.crt", there)
+    monkeypatch.setattr(early_build, "_PACKAGES_SECONDS", -1)
+    with pytest.raises(RingstandError, match="its packages were not there in time"):
+        early_build.wait_for_packages(settings, packages)
+
+
+def test_a_build_waits_for_the_authorities(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Host(monkeypatch, tmp_path / "missing.crt", {"wheel"})
+    monkeypatch.setattr(early_build, "_PACKAGES_SECONDS", -1)
+    with pytest.raises(RingstandError):
+        early_build.wait_for_packages(settings, [])
 
 
 def test_one_archive_is_kept_for_the_deploy_and_then_forgotten(settings: Settings, tmp_path: Path) -> None:

@@ -40,6 +40,17 @@ def test_the_command_gets_the_apps_rights_and_only_the_name_of_its_secrets() -> 
         assert wanted in arguments
 
 
+def test_a_build_takes_no_processor_from_what_serves() -> None:
+    assert "--property=Nice=10" in unit_arguments(unit(build=True), "x.service", 60)
+    assert "--property=Nice=10" not in unit_arguments(unit(), "x.service", 60)
+
+
+def test_a_file_that_overrides_the_environment_is_read_after_it_when_it_is_there() -> None:
+    arguments = unit_arguments(unit(environment_file="/e/shop.env", overriding_file="/e/shop.migration.env"), "x", 60)
+    files = [argument for argument in arguments if "EnvironmentFile" in argument]
+    assert files == ["--property=EnvironmentFile=/e/shop.env", "--property=EnvironmentFile=-/e/shop.migration.env"]
+
+
 def test_without_outbound_network_only_this_host_is_reached() -> None:
     directives = sandbox_directives(outbound_network=False)
     assert ("IPAddressDeny", "any") in directives

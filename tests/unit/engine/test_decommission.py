@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import decommission, purge
+from ansible_collections.ringstand.flask.plugins.module_utils import decommission, postgresql_programs, purge
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import identifier
+from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import Cluster, identifier
 
 OF_SHOP = [
     "etc/systemd/system/ringstand-shop@.service",
@@ -20,6 +20,7 @@ OF_SHOP = [
     "etc/ringstand/gunicorn/shop.py",
     "etc/ringstand/environment/shop.env",
     "etc/ringstand/environment/shop.build.env",
+    "etc/ringstand/environment/shop.migration.env",
     "etc/ringstand/maintenance/shop.on",
     "etc/ringstand/certificates/shop/fullchain.pem",
     "etc/ringstand/apps/shop.json",
@@ -83,6 +84,19 @@ def test_what_bears_a_name_but_was_not_made_for_an_app_is_not_purged(monkeypatch
     nothing = {"databases": [], "role": False, "paths": [], "user": False}
     assert purge.plan("backup") == nothing
     assert purge.purge("backup", True, 0, print) == {**nothing, "dumps": []}
+
+
+def test_what_keeps_a_database_from_going_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def psql(_command: list[str], **options: str) -> SimpleNamespace:
+        told.append(options["input"])
+        return SimpleNamespace(returncode=3, stdout="", stderr="ERROR:  canceling statement due to statement timeout")
+
+    monkeypatch.setattr(postgresql_programs.subprocess, "run", psql)
+    with pytest.raises(RingstandError, match=r"statement timeout\. Mend that .*300 s.*purge again"):
+        purge._drop(Cluster("17", "main", 5432, True, "postgres", "/data"), 'DATABASE "shop"')
+    assert told == ["SET statement_timeout = '300s';\nDROP DATABASE \"shop\""]
 
 
 def test_the_kept_are_those_whose_user_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:

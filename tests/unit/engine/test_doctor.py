@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,18 +148,14 @@ def test_processes(changes: dict[str, Any], expected: list[str]) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(Settings, "root", str(tmp_path))
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_activation, "holder", lambda _layout: "")
-    made = Settings(name="shop", wsgi="shop:app", health={})
-    os.makedirs(made.layout.state_dir)
-    return made
 
 
 START = {"event": "start", "kind": "deploy", "by": "ann", "at": "2026-11-21T09:00:00Z"}
 
 
-def test_a_last_activation_that_went_well(settings: Settings) -> None:
+def test_a_last_activation_that_went_well(settings: Settings, idle: None) -> None:
     assert whats(doctor_activation.check(settings)) == []
     append_line(settings.layout.progress, START)
     append_line(settings.layout.progress, {"event": "result", "result": "ok"})
@@ -169,21 +164,24 @@ def test_a_last_activation_that_went_well(settings: Settings) -> None:
     assert whats(doctor_activation.check(settings)) == []
 
 
-def test_a_last_activation_that_failed(settings: Settings) -> None:
+def test_a_last_activation_that_failed(settings: Settings, idle: None) -> None:
     entry = {"kind": "deploy", "version": "v2", "result": "failed", "reason": "no postgresql://u:secret@h/db"}
     append_line(settings.layout.ledger, entry)
     found = whats(doctor_activation.check(settings))
     assert found == ["the last deploy (v2) failed: no postgresql://u:***@h/db"]
+    append_line(settings.layout.ledger, {"kind": "restart", "version": None, "result": "failed", "reason": "early"})
+    assert whats(doctor_activation.check(settings)) == ["the last restart failed: early"]
 
 
-def test_a_last_activation_that_was_killed(settings: Settings) -> None:
+def test_a_last_activation_that_was_killed(settings: Settings, idle: None) -> None:
     append_line(settings.layout.progress, START)
     found = whats(doctor_activation.check(settings))
     assert found == ["the deploy of 2026-11-21T09:00:00Z by ann was ended from outside"]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "step", "told"), [(60, "gate", False), (1200, "gate", True), (1200, "migrate", False)]
+    ("seconds", "step", "told"),
+    [(60, "gate", False), (1200, "gate", True), (1200, "migrate", False), (1200, "hook after_switch", False)],
 )
 def test_an_activation_that_takes_long(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, step: str, told: bool

@@ -1,14 +1,13 @@
-"""Memory for one slot only: when that is so, and what is left by an activation that was killed."""
+"""Memory for one slot only: when that is so."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import in_place, slot_memory
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings
 
 
 @pytest.fixture
@@ -70,20 +69,3 @@ def test_what_nobody_knows_is_no_lack(machine: Any, monkeypatch: pytest.MonkeyPa
 def test_when_it_is_done(monkeypatch: pytest.MonkeyPatch, wanted: str, slot: str | None, reason: str) -> None:
     monkeypatch.setattr(in_place, "lack_of_memory", lambda *_arguments: "no memory")
     assert in_place.reason_for(AppSettings("shop", "shop:app", {}, switch=wanted), slot) == reason
-
-
-def test_one_that_was_killed_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(in_place, "systemctl", lambda *arguments, **_options: asked.append(arguments))
-    layout = Layout("shop", str(tmp_path))
-    for path in (layout.state_dir, layout.slots_dir, layout.release_dir("old"), layout.release_dir("new")):
-        Path(path).mkdir(parents=True)
-    slot = Path(layout.slot_link("blue"))
-    slot.symlink_to("../releases/new")
-    note = Path(layout.state_dir) / "in-place.json"
-    note.write_text(json.dumps({"slot": "blue", "release": "old"}))
-    in_place.recover(layout)
-    assert (slot.readlink(), note.exists()) == (Path("../releases/old"), False)
-    assert asked == [("restart", "ringstand-shop@blue.service")]
-    in_place.recover(layout)  # nothing is left to do
-    assert len(asked) == 1

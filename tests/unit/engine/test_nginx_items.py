@@ -28,6 +28,25 @@ def test_a_site_with_nothing_said_has_one_location_without_limits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "connections", "expected"),
+    [
+        ([None], 1536, [256]),
+        ([None, None], 1536, [256, 256]),
+        ([None, None, None], 1536, [170] * 3),
+        ([None, None, None], 768, [85] * 3),
+        ([100, None, None], 768, [100, 78, 78]),
+        ([0, None], 768, [0, 256]),
+        ([640, None], 1536, [640, 16]),  # more than there is: the site that said it has it
+        ([None] * 50, 768, [16] * 50),
+        ([5], 768, [5]),
+    ],
+)
+def test_a_third_of_the_connections_is_shared_out(said: list, connections: int, expected: list) -> None:
+    sites = [{**SITE, "name": f"s{number}", "max_connections": most} for number, most in enumerate(said)]
+    assert [site["max_connections"] for site in nginx_complete(sites, connections=connections)] == expected
+
+
+@pytest.mark.parametrize(
     ("rate", "text", "wait"),
     [
         ({"requests": 10}, "10r/s", 1),

@@ -34,13 +34,10 @@ ONE, TWO = "20261121T120000Z-1111111", "20261121T130000Z-2222222"
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(Settings, "root", str(tmp_path))
-    settings = Settings("shop", {"probation_seconds": 0}, wsgi="shop:app")
+def shop(settings: Settings) -> Settings:
     layout = settings.layout
-    for directory in (layout.units_dir, layout.state_dir, *(layout.release_dir(name) for name in (ONE, TWO))):
-        os.makedirs(directory)
     for name in (ONE, TWO):
+        os.makedirs(layout.release_dir(name))
         processes = {"worker": "rq worker high", "clock": "flask clock"}
         releases.write_manifest(layout, name, {"id": name, "procfile": {"wsgi": None, "processes": processes}})
     return settings
@@ -201,7 +198,6 @@ def test_one_that_fails_moves_all_back(shop: Settings, systemd: Systemd) -> None
 
 def test_back_is_to_what_serves_even_after_a_killed_activation(shop: Settings, systemd: Systemd) -> None:
     moved(shop, ONE)
-    os.makedirs(shop.layout.slots_dir)
     os.symlink(f"../releases/{TWO}", shop.layout.slot_link("blue"))
     os.symlink("slots/blue", shop.layout.live_link)  # which was switched to, and then the activation was killed
     move = process_moves.Move(shop, Steps())  # type: ignore[arg-type]
@@ -270,7 +266,6 @@ def test_numbers_add_to_those_that_are_kept(shop: Settings) -> None:
 
 
 def test_prune_keeps_the_release_that_a_process_runs(shop: Settings, systemd: Systemd) -> None:
-    os.makedirs(shop.layout.venvs_dir)
     moved(shop, ONE)
     assert releases.prune(shop.layout, 1, [], process_plan.releases_in_use(shop.layout)) == []
     assert releases.prune(shop.layout, 1, []) == [ONE]

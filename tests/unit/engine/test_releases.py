@@ -9,18 +9,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, ledger, releases, switch
-from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings, Layout
+from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError, reason_of
+from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
 
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    layout = Layout("shop", str(tmp_path))
-    for directory in (layout.releases_dir, layout.venvs_dir, layout.slots_dir, layout.run_dir, layout.state_dir):
-        os.makedirs(directory)
-    return layout
 
 
 def make_release(layout: Layout, release: str, version: str = "", venv: str = "aaaa", complete: bool = True) -> None:
@@ -33,7 +25,9 @@ def make_release(layout: Layout, release: str, version: str = "", venv: str = "a
 
 
 def went_live(layout: Layout, release: str, kind: str = "deploy", previous: str | None = None) -> None:
-    ledger.append_line(layout.ledger, {"kind": kind, "result": "ok", "release": release, "previous": previous})
+    ledger.append_line(layout.ledger, {
+        "kind": kind, "result": "ok", "release": release, "previous": previous, "live": release,
+    })
 
 
 def ids(*hours: int) -> list[str]:
@@ -202,17 +196,42 @@ def test_a_failed_release_goes_as_far_as_it_can(layout: Layout, monkeypatch: pyt
     assert not os.path.exists(layout.release_dir(name))
 
 
-def test_an_activation_that_was_killed_is_in_the_ledger_once(layout: Layout) -> None:
-    progress = ledger.Progress(layout, "deploy", "ann", len)
-    progress.about["release"] = "20261121T120000Z-0000000"
-    with progress.phase("gate"):
+def killed(layout: Layout, kind: str, step: str, proven: bool = False) -> None:
+    """An activation that came to this step and told nothing more."""
+    progress = ledger.Progress(layout, kind, "ann", len)
+    progress.about.update(release="20261121T120000Z-0000000", version="v2", sha="5eed", migration={})
+    if proven:
+        progress.proven()
+    with progress.phase(step):
         pass
-    activation_record.record_ended(layout)
-    activation_record.record_ended(layout)
-    (entry,) = ledger.read_lines(layout.ledger)
+
+
+def test_an_activation_that_was_killed_is_in_the_ledger_once(layout: Layout) -> None:
+    went_live(layout, "one")
+    killed(layout, "deploy", "gate")
+    told = activation_record.record_ended(layout, "The traffic went back.")
+    assert activation_record.record_ended(layout, "") is None
+    (_before, entry) = ledger.read_lines(layout.ledger)
+    assert entry == told
     assert (entry["result"], entry["by"], entry["release"]) == ("failed", "ann", "20261121T120000Z-0000000")
+    assert (entry["version"], entry["sha"], entry["seconds"]) == ("v2", "5eed", 0)
     assert "ended from outside during 'gate'" in entry["reason"]
+    assert entry["reason"].endswith("from whatever is there. The traffic went back.")
     assert ledger.unfinished(layout) is None
+
+
+def test_what_was_proven_before_it_was_killed_counts(layout: Layout) -> None:
+    """Else a rollback would pass over a release that has served for weeks, because only its clearing up was killed."""
+    names = ids(1)
+    make_release(layout, *names)
+    make_release(layout, "20261121T120000Z-0000000")
+    went_live(layout, names[0])
+    killed(layout, "deploy", "drain", proven=True)
+    entry = activation_record.record_ended(layout, "")
+    assert entry
+    assert (entry["result"], entry["previous"]) == ("ok", names[0])
+    assert "during 'drain', when the release was proven already" in entry["notices"][0]
+    assert ledger.good_releases(layout) == [names[0], "20261121T120000Z-0000000"]
 
 
 @pytest.mark.parametrize("kind", ["build", "deploy"])
@@ -220,14 +239,13 @@ def test_what_told_its_end_and_an_early_build_are_not_written_again(layout: Layo
     progress = ledger.Progress(layout, kind, "ann", len)
     if kind == "deploy":
         progress.result({"result": "ok"})
-    activation_record.record_ended(layout)
+    assert activation_record.record_ended(layout, "") is None
     assert ledger.read_lines(layout.ledger) == []
 
 
 def test_a_full_disk_is_a_reason_with_a_remedy() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "slots/green", None, "/srv/shop/live.0badc0de")
-    reason = activation_record._reason(AppSettings("shop", {}), "deploy", full)
-    assert reason.startswith("Failed to deploy shop: No space left on device: slots/green to /srv/shop/live.0badc0de.")
+    reason = reason_of(full)
+    assert reason.startswith("No space left on device: slots/green to /srv/shop/live.0badc0de.")
     assert "df -i" in reason
-    other = activation_record._reason(AppSettings("shop", {}), "deploy", OSError("odd"))
-    assert other == "Failed to deploy shop: odd"
+    assert reason_of(OSError("odd")) == "odd"

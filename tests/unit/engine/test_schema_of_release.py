@@ -21,6 +21,7 @@ FOUND = {"heads": ["a", "b"], "tables": ["old"], "timed_out": True, "after": [],
     [
         ("several_heads", "migration_command"),
         ("unversioned_tables", "migration_unversioned_tables_allowed"),
+        ("pooler", "migration_database_url"),
         ("failed", "migration_timeout_seconds"),
         ("lock_timeout", "migration_lock_timeout_seconds"),
     ],

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import webhook
+from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, webhook
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
 
 ABOUT = {"version": "v2", "release": "r2", "seconds": 4.21, "reason": None}
@@ -81,3 +81,13 @@ def test_without_a_url_nothing_is_sent(tmp_path: Path) -> None:
     hook = webhook.Webhook(Layout("shop", str(tmp_path)))
     hook.send(webhook.START, "deploy", "ann", {})
     assert hook.problems() == []
+
+
+@pytest.mark.parametrize(("result", "events"), [("failed", ["failure"]), ("ok", [])])
+def test_of_one_that_was_killed_it_is_told_as_well(
+    tmp_path: Path, server: str, result: str, events: list[str]
+) -> None:
+    told(tmp_path, server)
+    entry = {**ABOUT, "kind": "deploy", "by": "ann", "result": result, "reason": "ended from outside"}
+    assert activation_record.tell_ended(Layout("shop", str(tmp_path)), entry) == []
+    assert [body["event"] for body in Receiver.bodies] == events

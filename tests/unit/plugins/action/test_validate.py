@@ -157,3 +157,26 @@ def test_the_variables_of_one_role(tmp_path: Path, role: str, variables: str, wo
     done = play(tmp_path, variables, f"{{role: {role}}}")
     assert done.returncode == (2 if words else 0), done.stdout
     assert words in done.stdout
+
+
+BY_DNS = """
+    certbot_source: virtual_environment
+    certbot_dns_credentials: {rfc2136: "dns_rfc2136_server = 192.0.2.1"}
+    certbot_certificates: [{name: shop, domains: ["*.example.com"], dns_plugin: rfc2136}]
+    certbot_requirements_path: """
+MINE = "certbot==5.8.0\ncertbot-dns-rfc2136==5.8.0\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("mine.txt", ""),  # beside the playbook
+        ("certbot-requirements.txt", "certbot-requirements.txt does not name this plugin"),  # the role's own
+        ("absent.txt", 'certbot_requirements_path = "absent.txt": it cannot be read: there is no such file'),
+    ],
+)
+def test_what_certbots_requirements_file_names(tmp_path: Path, path: str, words: str) -> None:
+    (tmp_path / "mine.txt").write_text(MINE)
+    done = play(tmp_path, f"{BY_DNS}{path}", "{role: certbot}")
+    assert done.returncode == (2 if words else 0), done.stdout
+    assert words in done.stdout.replace('\\"', '"')

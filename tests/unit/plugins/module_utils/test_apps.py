@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import app_items, apps, postgresql_items
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 
+REMOTE = {"port": 6400, "clients": ["192.0.2.7"], "tls": {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}}
 SECRETS = {"shop": {"secret_key": "generated-key", "redis_password": "generated/password"}}
 
 
@@ -84,6 +85,20 @@ def test_something_else_than_a_dictionary_of_dictionaries(given: Any) -> None:
             apps.normalise(given)
 
 
+@pytest.mark.parametrize(("clients", "bind"), [
+    (["192.0.2.7", "198.51.100.0/24"], ["0.0.0.0", "::1"]),
+    (["2001:db8::7"], ["127.0.0.1", "::"]),
+    (["192.0.2.7", "2001:db8::/64"], ["0.0.0.0", "::"]),
+])
+def test_redis_for_other_machines_has_tls_and_a_way_through_the_firewall(clients: list[str], bind: list[str]) -> None:
+    given = shop(redis={"queue": {**REMOTE, "clients": clients}, "cache": {}})
+    queue, cache = app_items.redis_instances(given, SECRETS)
+    assert (queue["bind"], queue["tls"], "clients" in queue) == (bind, REMOTE["tls"], False)
+    assert "bind" not in cache and "tls" not in cache
+    assert app_items.redis_firewall(given) == [{"port": 6400, "proto": "tcp", "from": client} for client in clients]
+    assert apps.normalise(apps.normalise(given)) == apps.normalise(given)
+
+
 def test_redis_ports_are_stable_and_in_range() -> None:
     assert apps.redis_port("shop", "queue") == 24880, "another port would move existing instances"
     ports = {apps.redis_port(name, purpose) for name in "abcdefgh" for purpose in apps.REDIS_PURPOSES}
@@ -142,6 +157,8 @@ def test_the_environment_is_complete() -> None:
         ),
         ({"redis": {"cache": {}}}, "REDIS_URL", None),
         ({"redis": {"queue": {"port": 6400}}}, "REDIS_URL", "redis://shop:generated%2Fpassword@127.0.0.1:6400/0"),
+        ({"redis": {"queue": REMOTE}}, "REDIS_URL",
+         "rediss://shop:generated%2Fpassword@127.0.0.1:6400/0?ssl_cert_reqs=none"),
         ({"redis_password": "a@b:c/d#e%f"}, "REDIS_URL", "redis://shop:a%40b%3Ac%2Fd%23e%25f@127.0.0.1:24880/0"),
         ({"secret_key": "explicit"}, "SECRET_KEY", "explicit"),
     ],
@@ -204,16 +221,17 @@ def test_the_site_in_front_of_an_app() -> None:
 @pytest.mark.parametrize(
     ("options", "most"),
     [
-        ({}, 256),
-        ({"workers": 2}, 256),
-        ({"threads": 5}, 256),
+        ({}, None),  # its share of what nginx has
+        ({"threads": 16}, None),
         ({"workers": 40, "threads": 8}, 640),
-        ({"workers": 3, "worker_class": "sync"}, 256),
-        ({"worker_class": "gevent"}, None),
+        ({"workers": 3, "worker_class": "sync"}, None),
+        ({"worker_class": "gevent"}, 0),
+        ({"worker_class": "gevent", "max_connections": 300}, 300),
+        ({"workers": 40, "threads": 8, "max_connections": 0}, 0),
     ],
 )
 def test_what_may_wait_for_an_app_is_more_than_what_it_answers_at_once(options: dict, most: Any) -> None:
-    assert app_items.nginx_sites(shop(**options))[0]["max_connections"] == most
+    assert app_items.nginx_sites(shop(**options))[0].get("max_connections") == most
 
 
 def test_an_absent_app_needs_no_other_key_and_no_role_knows_it() -> None:

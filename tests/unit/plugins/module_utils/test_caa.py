@@ -22,6 +22,7 @@ ZONES = {
     "nobody.example.com.": ['0 issue ";"'],
     "critical.example.com.": ['128 future "x"', '0 issue "authority.test"'],
     "wild.test.": ['0 issue "other.test"', '0 issuewild "authority.test"'],
+    "by-dns.test.": ['0 issue "authority.test; accounturi=https://x/1; validationmethods=dns-01,tls-alpn-01"'],
     "silent.test.": ['0 iodef "mailto:ops@example.com"'],
 }
 
@@ -63,11 +64,14 @@ def resolver() -> Iterator[Any]:
     "broken.test",  # the authority may be luckier
 ])  # fmt: skip
 def test_what_may_be_issued(resolver: Any, domain: str) -> None:
-    assert caa.fault(domain, OURS, resolver) is None
+    assert caa.fault(domain, OURS, "http-01", resolver) is None
 
 
 @pytest.mark.parametrize(("domain", "words"), [
-    ("*.example.com", "of example.com allow nobody to issue for *.example.com"),
+    ("*.example.com", 'of example.com allow nobody to issue for *.example.com, and not this authority. Add the record: '
+                      'example.com CAA 0 issuewild "authority.test"'),
+    ("by-dns.test", "let this authority prove by-dns.test by dns-01, tls-alpn-01, not by http-01. Add the record: "
+                    'by-dns.test CAA 0 issue "authority.test"'),
     ("other.example.com", 'allow other.test to issue for other.example.com, and not this authority. Add the record: '
                           'other.example.com CAA 0 issue "authority.test"'),
     ("nobody.example.com", "allow nobody"),
@@ -75,18 +79,27 @@ def test_what_may_be_issued(resolver: Any, domain: str) -> None:
     ("wild.test", "allow other.test"),
 ])  # fmt: skip
 def test_what_may_not(resolver: Any, domain: str, words: str) -> None:
-    assert words in str(caa.fault(domain, OURS, resolver))
+    assert words in str(caa.fault(domain, OURS, "http-01", resolver))
 
 
 def test_nothing_is_asked_for_an_authority_without_a_name() -> None:
-    assert caa.fault("other.example.com", [], resolver=None) is None
+    assert caa.fault("other.example.com", [], "http-01", resolver=None) is None
+
+
+def test_it_depends_on_how_a_domain_is_proven(resolver: Any) -> None:
+    assert caa.fault("by-dns.test", OURS, "dns-01", resolver) is None
+    assert "prove example.com by http-01, not by dns-01" in str(caa.fault("example.com", OURS, "dns-01", resolver))
 
 
 def test_it_keeps_a_certificate_from_being_ordered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside_view, "_addresses", lambda _domain: [])
-    monkeypatch.setattr(caa, "fault", lambda domain, names: f"{domain} and {names}")
-    view = outside_view.look({"shop": ["shop.example.com"]}, "/", "", [], OURS)
-    assert view.refused == {"shop": f"shop.example.com and {OURS}"}
+    monkeypatch.setattr(caa, "fault", lambda domain, names, method: f"{domain} and {names} by {method}")
+    view = outside_view.look({"shop": ["shop.example.com"]}, "/", "", [], OURS, {"wild": ["*.example.com"]})
+    assert view.refused == {
+        "shop": f"shop.example.com and {OURS} by http-01",
+        "wild": f"*.example.com and {OURS} by dns-01",
+    }
+    assert view.warnings == ["shop.example.com does not resolve here; no authority can verify it unless it does there"]
 
 
 @pytest.mark.parametrize(("directory", "names"), [

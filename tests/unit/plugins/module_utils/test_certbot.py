@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import certbot, certbot_lineage, x509
+from ansible_collections.ringstand.flask.plugins.module_utils import certbot, certbot_dns, certbot_lineage, x509
 from ansible_collections.ringstand.flask.plugins.module_utils.certbot_lineage import DEPLOY_HOOK, Lineage, Renewal
 from ansible_collections.ringstand.flask.plugins.module_utils.certificates import Wanted
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
@@ -209,14 +209,39 @@ def test_the_key_of_an_outside_account_is_in_no_command_line() -> None:
     assert not [word for word in argv if "eab" in word]
 
 
+BY_DNS = Wanted("shop", ["*.example.com"], "/x", "cloudflare")
+
+
 def test_dns_takes_the_place_of_the_webroot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certbot, "DNS_DIR", str(tmp_path))
+    monkeypatch.setattr(certbot_dns, "DIRECTORY", str(tmp_path))
     (tmp_path / "cloudflare.ini").touch()
-    site = Wanted("shop", ["*.example.com"], "/x", "cloudflare")
-    argv = certbot.arguments(certbot.Client(WANTED), site, replaces=False)
+    argv = certbot.arguments(certbot.Client(WANTED), BY_DNS, replaces=False)
     assert argv[argv.index("--authenticator") + 1] == "dns-cloudflare"
     assert argv[argv.index("--dns-cloudflare-credentials") + 1] == str(tmp_path / "cloudflare.ini")
-    assert "--webroot" not in argv
+    assert not [word for word in argv if "webroot" in word or "propagation" in word]
+
+
+def test_a_plugin_waits_for_its_records_as_long_as_it_is_told() -> None:
+    client = certbot.Client(WANTED, propagation_seconds={"cloudflare": 400})
+    argv = certbot.arguments(client, BY_DNS, replaces=False)
+    assert argv[argv.index("--dns-cloudflare-propagation-seconds") + 1] == "400"
+    assert client.timeout_seconds(BY_DNS) == certbot.TIMEOUT_SECONDS + 400
+    assert client.timeout_seconds(SITE) == certbot.TIMEOUT_SECONDS
+    assert "propagation" not in " ".join(certbot.arguments(client, SITE, replaces=False))
+
+
+def test_a_plugin_without_options_finds_its_file_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certbot_dns, "DIRECTORY", str(tmp_path))
+    (tmp_path / "route53.ini").touch()
+    site, client = dataclasses.replace(BY_DNS, dns_plugin="route53"), certbot.Client(WANTED, ca_bundle_path="/ca.pem")
+    assert not [word for word in certbot.arguments(client, site, replaces=False) if word.startswith("--dns-")]
+    assert client.environment(site) == {
+        "AWS_CONFIG_FILE": str(tmp_path / "route53.ini"),
+        "REQUESTS_CA_BUNDLE": "/ca.pem",
+    }
+    assert client.environment(BY_DNS) == {"REQUESTS_CA_BUNDLE": "/ca.pem"}
 
 
 def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> certbot.Client:
@@ -293,6 +318,24 @@ def test_a_profile_needs_a_certbot_that_has_them(
     certbot.check_abilities(dataclasses.replace(client, profile=""))
 
 
+def test_the_cause_that_an_old_certbot_keeps_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, cause = "Unable to register an account with ACME server", "Server requires external account binding."
+    traceback = f"""
+    raise errors.Error(msg)
+certbot.errors.Error: {cause}
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+certbot.errors.Error: {said}
+"""
+    (tmp_path / "said").write_text(traceback)
+    script = f"cat {tmp_path}/said >> {tmp_path}/letsencrypt.log; echo '{said}' >&2; exit 1"
+    with pytest.raises(RingstandError, match=f"certbot failed: {said} {cause}"):
+        certbot.issue(fake_certbot(tmp_path, monkeypatch, script), SITE, replaces=False)
+    assert certbot.hidden_cause(f"{said}\n{cause}", traceback) == ""
+
+
 CHALLENGE = """\
 Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:
   Domain: late.example.net
@@ -326,11 +369,14 @@ def test_a_failure_is_told_by_certbots_words(output: str, kind: str) -> None:
     assert certbot.classify(output) == kind
 
 
-def test_a_failed_challenge_names_each_domain_and_what_the_authority_saw() -> None:
-    told = certbot.explain("challenge", CHALLENGE, URL)
+@pytest.mark.parametrize("word", ["Domain", "Identifier"])  # before certbot 5.3, and from then on
+def test_a_failed_challenge_names_each_domain_and_what_the_authority_saw(word: str) -> None:
+    told = certbot.explain("challenge", CHALLENGE.replace("Domain:", f"{word}:"), URL)
     assert "late.example.net (connection): Fetching http" in told
     assert "10.0.0.1:80: connect: connection refused; www.example.net (dns): no such host." in told
     assert "port 80" in told
+    told = certbot.explain("challenge", CHALLENGE, URL, "cloudflare")
+    assert "certbot_dns_propagation_seconds.cloudflare" in told and "port 80" not in told
 
 
 def test_sections_of_a_renewal_configuration() -> None:

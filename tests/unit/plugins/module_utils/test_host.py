@@ -66,6 +66,18 @@ def test_all_facts_of_this_machine() -> None:
     assert "net.core.somaxconn" in facts["kernel"]
 
 
+KNOWN = "python3-certbot-dns-rfc2136\npython3-certbot-dns-google\n"
+
+
+@pytest.mark.parametrize(("known", "found"), [(KNOWN, ["python3-certbot-dns-ovh"]), ("", [])], ids=["lists", "none"])
+def test_plugins_that_the_distribution_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, known: str, found: list[str]
+) -> None:
+    monkeypatch.setattr(host.commands, "run", lambda _argv: host.commands.Result(0, known, ""))
+    missing = ["nginx", "python3-certbot-dns-ovh", "python3-certbot-dns-rfc2136"]
+    assert host.unavailable(missing) == found
+
+
 def test_the_connection_is_found_above_sudo() -> None:
     program = """
 import os, subprocess, sys

@@ -8,11 +8,13 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.migration_runner import POOLER_ROUNDS, Database
 from ansible_collections.ringstand.flask.plugins.module_utils.migrations import MigrationError, MigrationRequest
 from migrations_app import App, make_app  # type: ignore[import-not-found]
 
@@ -293,3 +295,25 @@ def test_a_venv_without_python(tmp_path: Path, app: App) -> None:
         from ansible_collections.ringstand.flask.plugins.module_utils.migrations import migrate
 
         migrate(MigrationRequest("shop", str(app.folder), str(tmp_path)), app.run)
+
+
+@pytest.mark.parametrize(("processes", "has_session"), [
+    ("ababab", True),
+    ("aaaaaa", False),  # a pooler that nobody else uses
+    ("abcdcd", False),  # one with others on it
+    ("abacab", False),
+    ("ababba", False),
+])
+def test_a_connection_that_shares_its_server_process_is_a_poolers(processes: str, has_session: bool) -> None:
+    class Server(Database):
+        def __init__(self) -> None:
+            self.answers = iter(processes)
+
+        def connect(self) -> Any:
+            return nullcontext("other")
+
+        def _column(self, _connection: Any, _statement: str, **_values: object) -> list[str]:
+            return [next(self.answers)]
+
+    assert len(processes) == 2 * POOLER_ROUNDS
+    assert Server().has_session("ours") is has_session

@@ -1,6 +1,7 @@
 """What is read from configurations that others wrote."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import nginx
@@ -109,6 +110,26 @@ def test_what_nginx_can_do_is_read_from_its_build(root: Path, monkeypatch: pytes
     found = nginx.describe(str(root))
     assert (found["version"], found["openssl"]) == ("1.26.3", "3.5.4")
     assert found["modules"] == ["http_brotli_filter", "http_realip", "http_v3", "stream"]
+
+
+@pytest.mark.parametrize(
+    ("text", "connections"),
+    [
+        ("worker_processes auto; events { worker_connections 768; }", 2304),
+        ("worker_processes 2; events { worker_connections 4096; }", 8192),
+        ("events { worker_connections 1000; }", 1000),
+        ("events { }", 512),
+        (None, 2304),
+    ],
+)
+def test_the_connections_are_those_of_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: Any, connections: int
+) -> None:
+    monkeypatch.setattr(nginx.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(nginx.commands, "run", lambda argv: nginx.commands.Result(0, "", BUILD))
+    if text is not None:
+        (tmp_path / "nginx.conf").write_text(text)
+    assert nginx.describe(str(tmp_path))["connections"] == connections
 
 
 def test_salts_are_read_and_nothing_else_of_the_passwords(root: Path) -> None:

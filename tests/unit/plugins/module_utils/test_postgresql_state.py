@@ -10,6 +10,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_state import (
     ATTRIBUTES,
     compare,
+    kept_settings,
     literals,
     local_method,
     reload_needed,
@@ -127,6 +128,15 @@ BUFFERS = {"setting": "16384", "unit": "8kB", "type": "integer", "boot": "16384"
 )
 def test_a_restart_is_foreseen(values: dict[str, Any], settings: dict[str, Any], foreseen: list[str]) -> None:
     assert restart_foreseen(values, settings) == foreseen
+
+
+def test_a_size_stays_as_it_runs_when_it_is_about_the_wanted_one_and_was_not_asked_for() -> None:
+    values = {"shared_buffers": BUFFERS, "max_connections": CONNECTIONS}
+    steady = ["shared_buffers", "huge_page_size"]
+    assert kept_settings(values, {"shared_buffers": "120MB", "max_connections": 110}, steady) == {
+        "shared_buffers": "128MB"}
+    assert kept_settings(values, {"shared_buffers": "96MB"}, steady) == {}
+    assert kept_settings(values, {"shared_buffers": "120MB"}, []) == {}
 
 
 def test_a_new_schema_is_open_before_version_15() -> None:

@@ -7,6 +7,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils.errors import Ring
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_tuning import (
     conf_value,
     connections_for,
+    kept_size,
     memory_for,
     same_value,
     sized_settings,
@@ -71,6 +72,23 @@ def test_few_cpus_keep_the_servers_own_parallelism() -> None:
 
 def test_a_new_kernels_few_megabytes_change_nothing() -> None:
     assert sized_settings(3930, 2, 100) == sized_settings(3905, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running", "kept"),
+    [
+        ("512MB", "65536", None),  # 512 MB: the same
+        ("480MB", "65536", "512MB"),
+        ("410MB", "65536", "512MB"),
+        ("409MB", "65536", None),
+        ("682MB", "65536", "512MB"),
+        ("683MB", "65536", None),
+        ("512MB", "65000", "520000kB"),
+        ("nonsense", "65536", None),
+    ],
+)
+def test_a_size_that_runs_is_kept_when_the_computed_one_is_near(wanted: str, running: str, kept: str | None) -> None:
+    assert kept_size(wanted, {"setting": running, "unit": "8kB"}) == kept
 
 
 @pytest.mark.parametrize(("memory_mb", "expected"), [(128, 128), (143, 128), (144, 144), (4096, 4096), (24105, 22528)])

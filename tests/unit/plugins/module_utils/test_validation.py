@@ -23,6 +23,7 @@ BLOG = {**SHOP, "domains": ["blog.example.com"]}
 KNOWN = {"postgresql_databases", "nginx_sites", "redis_instances", "host_timezone", "gunicorn_apps"}
 MACHINE = {"memory_mb": 2048, "cpu_count": 2}
 CANARY = "Canary7qP2"
+REDIS_TLS = {"tls": {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}}
 GOOD = "Zq7-wr2_Xp9-m4K"
 
 
@@ -97,6 +98,7 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
         "flask_apps.shop.domains[0]",
         ["Put another one first"],
     ),
+    (app(tls={"dns_plugin": "ovh"}), "flask_apps.shop.tls.dns_plugin", ["Add certbot_dns_credentials.ovh"]),
     (app(tls={"certificate": "lets_encrypt"}), "flask_apps.shop.tls.certificate", ["acme or own or self_signed"]),
     (app(tls="acme"), "flask_apps.shop.tls", ["a dictionary"]),
     (app(domains=["shop.localhost"]), "flask_apps.shop.domains[0]", ["no public certificate authority", "self_signed"]),
@@ -191,6 +193,8 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (app(workers=True), "flask_apps.shop.workers", ["auto or an integer"]),
     (app(threads=0), "flask_apps.shop.threads", ["between 1 and 256"]),
     (app(worker_class="sync", threads=4), "flask_apps.shop.threads", ["worker_class sync", "gthread"]),
+    (app(max_connections=70000), "flask_apps.shop.max_connections", ["= 70000", "between 0 and 65535"]),
+    (app(max_connections="400"), "flask_apps.shop.max_connections", ["Write 400 without quotes"]),
     (app(worker_class="fast"), "flask_apps.shop.worker_class", ['"fast"', "gthread, sync, gevent"]),
     (app(timeout_seconds=0), "flask_apps.shop.timeout_seconds", ["between 1 and 3600"]),
     (app(timeout_seconds="30"), "flask_apps.shop.timeout_seconds", ["Write 30 without quotes"]),
@@ -246,6 +250,12 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
     (two(database={"name": "shop"}), "flask_apps.blog.database.name", ["flask_apps.shop.database.name", "its own"]),
     (app(database_url=f"db/{CANARY}"), "flask_apps.shop.database_url", ["postgresql://"]),
     (app(database_url="postgresql://u:changeme@db/x"), "flask_apps.shop.database_url", ["placeholder"]),
+    (app(migration_database_url=f"db/{CANARY}", database_url="postgresql://u:Zq7-wr2_Xp9@db/x"),
+     "flask_apps.shop.migration_database_url", ["postgresql://"]),
+    (app(migration_database_url=f"postgresql://u:{CANARY}@db/x"), "flask_apps.shop.migration_database_url",
+     ["database_url, which is not set"]),
+    (app(migration_database_url=f"postgresql://u:{CANARY}@db/x", database_url="postgresql+psycopg://u:Zq7-wr2_X@db/x"),
+     "flask_apps.shop.migration_database_url", ["another scheme"]),
     (app(database_url=f"sqlite:///{CANARY}", database=True), "flask_apps.shop.database", ["Remove one of both"]),
     (app(database_url_scheme="mysql"), "flask_apps.shop.database_url_scheme", ['"mysql"', "postgresql+driver"]),
     (app(database=False, migrations="flask"), "flask_apps.shop.migrations", ["no database"]),
@@ -255,7 +265,17 @@ BAD_APPS: list[tuple[Any, str, list[str]]] = [
         "flask_apps.shop.migration_lock_timeout_seconds",
         ["longer than migration_timeout_seconds"],
     ),
+    (app(hook_timeout_seconds=0), "flask_apps.shop.hook_timeout_seconds", ["between 1 and 86400"]),
+    (app(hook_timeout_seconds="10m"), "flask_apps.shop.hook_timeout_seconds", ['"10m"', "an integer or a fraction"]),
     # redis
+    (app(redis={"queue": {"clients": ["192.0.2.7"]}}), "flask_apps.shop.redis.queue.tls",
+     ["unencrypted", "chain_path"]),
+    (app(redis={"queue": {**REDIS_TLS, "clients": ["192.0.2.7/24"]}}), "flask_apps.shop.redis.queue.clients[0]",
+     ["Write 192.0.2.0/24"]),
+    (app(redis={"queue": {**REDIS_TLS, "clients": ["::/0"]}}), "flask_apps.shop.redis.queue.clients[0]", ["everybody"]),
+    (app(redis={"queue": REDIS_TLS}), "flask_apps.shop.redis.queue.tls", ["Name clients"]),
+    (app(redis={"cache": {"clients": ["192.0.2.7"], "tls": {"chain": "x", "key": CANARY}}}),
+     "flask_apps.shop.redis.cache.tls.chain", ["no certificate in PEM"]),
     (app(redis={"jobs": {}}), "flask_apps.shop.redis.jobs", ["not known", "queue, cache"]),
     (app(redis={"queue": {"maxmemory_mb": 0}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["between 8"]),
     (app(redis={"queue": {"maxmemory_mb": "64mb"}}), "flask_apps.shop.redis.queue.maxmemory_mb", ["an integer"]),
@@ -339,11 +359,15 @@ GOOD_APPS: list[dict[str, Any]] = [
     app(environment={"KEY": "-----BEGIN KEY-----\nabc\n-----END KEY-----\n", "PORT": 25, "EMPTY": ""}),
     app(workers="auto", threads=8),
     app(worker_class="gevent", threads=1),
+    app(worker_class="gunicorn.workers.gthread.ThreadWorker", threads=4),
+    app(max_connections=0),
     app(source={"git": "git@git.example.com:acme/shop.git", "version": "feature/x-1"}),
     app(source={"git": "/srv/git/shop.git"}),
     app(redis=False, environment={"REDIS_URL": "redis://elsewhere/0"}),
     app(redis={"cache": {"maxmemory_mb": 256, "port": 6400}}),
+    app(redis={"queue": {**REDIS_TLS, "clients": ["192.0.2.7", "2001:db8::/64"]}}),
     app(database={"name": "shop_production", "extensions": ["citext"]}, database_url_scheme="postgresql+psycopg"),
+    app(database_url="postgresql://u:Zq7-wr2_Xp9@db:6432/x", migration_database_url="postgresql://u:Zq7-wr2_Xp9@db/x"),
     app(database=False, database_url="mysql+pymysql://shop:Zq7-wr2_Xp9@db.example.com/shop"),
     app(release_command="flask translate compile && flask 'warm up'"),
     app(release_command=["flask a", "flask b\n"]),
@@ -557,3 +581,11 @@ def test_postgresql_before_the_first_change(variables: dict[str, Any], path: str
     problems = check_site({"flask_apps": apps, **variables}, (), KNOWN, facts)
     assert [problem.path for problem in problems.errors] == ([path] if path else [])
     assert words in problems.message()
+
+
+def test_what_the_machines_certbot_cannot_do() -> None:
+    variables = {"flask_apps": app(tls={"certificate": "acme"}), "certbot_profile": "shortlived"}
+    facts = {"certbot_version": "2.9.0"}
+    assert "the certbot 2.9.0 of this host has no profiles" in check_site(variables, [], [], facts).message()
+    variables["flask_apps"] = app(tls={"certificate": "self_signed"})
+    assert check_site(variables, [], [], facts).errors == []

@@ -117,6 +117,11 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("certbot_webhook_url", f"ftp://{CANARY}", "", ["https"]),
     ("certbot_dns_credentials", {"cloudflare": ""}, ".cloudflare", ["text of a file"]),
     ("certbot_dns_credentials", {"../x": CANARY}, ".../x", ["python3-certbot-dns"]),
+    ("certbot_dns_propagation_seconds", {"rfc2136": "30"}, ".rfc2136", ["Write 30 without quotes"]),
+    ("certbot_dns_propagation_seconds", {"rfc2136": 36000}, ".rfc2136", ["between 0 and 3600"]),
+    ("certbot_dns_propagation_seconds", {"route53": 30}, ".route53", ["finds out itself"]),
+    ("certbot_certificates", [{"name": "a", "domains": ["a.io"], "dns_plugin": "rfc2136"}], "[0].dns_plugin",
+     ["can change no record", "Add certbot_dns_credentials.rfc2136"]),
     ("nginx_sites", site(domains=["https://x.y"]), "[0].domains[0]", ["scheme"]),
     ("nginx_sites", site() + site(name="b"), "[1].domains[0]", ["nginx_sites[0].domains[0]", "already"]),
     ("nginx_sites", site(upstream_socket="live.sock"), "[0].upstream_socket", ["not absolute"]),
@@ -124,7 +129,7 @@ BAD: list[tuple[str, Any, str, list[str]]] = [
     ("nginx_sites", site(static=[{"url": "/static/", "dir": "/etc"}]), "[0].static[0].dir", ["of the system"]),
     ("nginx_sites", site(maintenance={"allow": ["192.0.2.1/24"]}), "[0].maintenance.allow[0]", ["192.0.2.0/24"]),
     ("nginx_sites", site(timeout_seconds=0), "[0].timeout_seconds", ["between 1"]),
-    ("nginx_sites", site(max_connections=0), "[0].max_connections", ["between 1"]),
+    ("nginx_sites", site(max_connections=-1), "[0].max_connections", ["between 0"]),
     ("nginx_settings", {"gzip": "on; }"}, ".gzip", ["one directive per key"]),
     ("nginx_settings", {"server {": "x"}, ".server {", ["name of a directive"]),
     ("nginx_certificates_dir", "/etc", "", ["of the system"]),
@@ -186,7 +191,63 @@ def test_listening_everywhere_is_told() -> None:
     problems = check("redis_instances", redis(bind=["0.0.0.0"], plaintext_allowed=True))
     assert problems.errors == []
     assert "every network" in str(problems.notes[0])
+    certificate = {"chain_path": "/etc/tls/a.pem", "key_path": "/etc/tls/a.key"}
+    assert check("redis_instances", redis(bind=["0.0.0.0"], tls=certificate)).notes == []
 
 
 def test_a_role_without_checks() -> None:
     assert check_role("cli", {"cli_path": "/usr/local/bin/ringstand"}, {}).errors == []
+
+
+CERTIFICATE = {"name": "shop", "domains": ["*.example.com"], "dns_plugin": "cloudflare"}
+OWN = {
+    "certbot_source": "virtual_environment",
+    "certbot_requirements_path": "mine.txt",
+    "certbot_requirements": "certbot==5.8.0 \\\n    --hash=sha256:0\ncertbot-dns-cloudflare==5.8.0 \\\n",
+}
+
+
+def check_certbot(facts: dict[str, Any], **values: Any) -> list[str]:
+    given = {
+        "certbot_certificates": [CERTIFICATE],
+        "certbot_dns_credentials": {"cloudflare": f"dns_cloudflare_api_token = {CANARY}"},
+        **values,
+    }
+    problems = check_role("certbot", given, facts)
+    assert CANARY not in problems.message(), "a secret is shown"
+    return [str(problem) for problem in problems.errors]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"certbot_version": "2.1.0"}, "certbot 2.1.0 of this host has no profiles, 4.0 and newer have. Set certbot"),
+        ({"certbot_version": "", "os_id": "ubuntu", "os_version": "24.04"}, "the certbot 2.9.0 of ubuntu-24.04 has no"),
+        ({"certbot_version": "4.0.0", "os_id": "debian", "os_version": "12"}, ""),  # from elsewhere
+        ({"certbot_version": "", "os_id": "debian", "os_version": "13"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_profile_that_the_hosts_certbot_has_not(facts: dict[str, Any], words: str) -> None:
+    found = check_certbot(facts, certbot_profile="shortlived")
+    assert len(found) == bool(words)
+    assert words in "".join(found)
+    assert check_certbot(facts) == []
+    assert check_certbot(facts, certbot_profile="shortlived", certbot_certificates=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("requirements", "words"),
+    [
+        ("certbot==5.8.0\n", "mine.txt does not name this plugin. Set certbot_requirements_path to a file of your own "
+                             "with certbot-dns-cloudflare"),
+        ("certbot==5.8.0\ncertbot-dns-cloudflare2==1.0\n", "does not name this plugin"),
+        ("certbot-dns-cloudflare==5.8.0\n", 'certbot_requirements_path = "mine.txt": it does not pin certbot'),
+        ("certbot==3.3.0\ncertbot-plugin-cloudflare==1.0\n", "certbot 3.3.0 of certbot_requirements_path has no"),
+    ],
+)  # fmt: skip
+def test_what_a_virtual_environment_will_not_have(requirements: str, words: str) -> None:
+    values = {**OWN, "certbot_profile": "shortlived"}
+    assert check_certbot({"certbot_version": "2.1.0"}, **values) == []
+    found = check_certbot({}, **{**values, "certbot_requirements": requirements})
+    assert len(found) == 1 and words in found[0]

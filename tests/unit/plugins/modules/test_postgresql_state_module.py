@@ -61,3 +61,18 @@ def test_no_password_comes_out_or_is_in_the_hosts_log(run: Any, monkeypatch: pyt
     result = run(roles=[{"name": "shop"}], passwords={"shop": PASSWORD}, _ansible_verbosity=3)
     assert recorded
     assert "canary" not in str(recorded) + json.dumps(result)
+
+
+@pytest.mark.parametrize(("wanted", "kept", "foreseen"), [
+    ("120MB", {"shared_buffers": "128MB"}, []), ("96MB", {}, ["shared_buffers"])])
+def test_a_size_that_is_kept_needs_no_restart(
+    run: Any, monkeypatch: pytest.MonkeyPatch, wanted: str, kept: dict[str, str], foreseen: list[str]
+) -> None:
+    buffers = {"setting": "16384", "unit": "8kB", "type": "integer", "boot": "16384", "wanted": True}
+    server = {"checksums": True, "loaded_at": 0, "files": [], "file_errors": [], "hba": [], "altered": [],
+              "pending_restart": [], "values": {"shared_buffers": buffers},
+              "sources": {}, "roles": {}, "databases": {}, "available": []}
+    monkeypatch.setattr(postgresql_state, "read", lambda *_arguments: server)
+    cluster = Cluster("17", "main", 5432, True, "postgres", "/var/lib/postgresql/17/main")
+    result = run(Host([cluster]), settings={"shared_buffers": wanted}, steady=["shared_buffers"])
+    assert (result["kept_settings"], result["restart_foreseen"]) == (kept, foreseen)

@@ -50,6 +50,7 @@ def test_nginx_is_described_only_when_asked(run: Any) -> None:
         "conflicts",
         "sites",
         "salts",
+        "connections",
     }
 
 
