@@ -124,7 +124,8 @@ def _redis_bind(clients: list[str]) -> App:
     if not clients:
         return {}
     versions = {ip_network(client).version for client in clients}
-    return {"bind": ["0.0.0.0" if 4 in versions else "127.0.0.1", "::" if 6 in versions else "::1"]}  # noqa: S104
+    everywhere = "0.0.0.0"  # noqa: S104 - for those that the firewall lets in
+    return {"bind": [everywhere if 4 in versions else "127.0.0.1", "::" if 6 in versions else "::1"]}
 
 
 def redis_firewall(apps: Any, overrides: Any = None) -> list[App]:

@@ -19,9 +19,6 @@ from .layout import AppSettings
 VARIABLES = ("REDIS_URL", "REDIS_CACHE_URL")
 MEMORY_SHARE_MAX = 0.9
 _SECONDS = 2.0
-_UNVERIFIED = ssl.create_default_context()
-_UNVERIFIED.check_hostname = False
-_UNVERIFIED.verify_mode = ssl.CERT_NONE  # on loopback, where the certificate's name is not used
 
 
 def check(settings: AppSettings) -> Iterator[Finding]:
@@ -66,7 +63,7 @@ def information(url: SplitResult) -> dict[str, str]:
         place = (url.hostname or "", url.port or 6379)
         connection = stack.enter_context(socket.create_connection(place, timeout=_SECONDS))
         if url.scheme == "rediss":
-            connection = stack.enter_context(_UNVERIFIED.wrap_socket(connection))
+            connection = stack.enter_context(_unverified().wrap_socket(connection))
         stream = connection.makefile("rwb")
         if url.password:
             user = [unquote(url.username)] if url.username else []
@@ -74,6 +71,13 @@ def information(url: SplitResult) -> dict[str, str]:
         answer = _ask(stream, "INFO")
     pairs = (line.partition(":") for line in answer.splitlines() if not line.startswith("#"))
     return {name: value for name, _colon, value in pairs if name}
+
+
+def _unverified() -> ssl.SSLContext:
+    """For loopback, where the certificate's name is not used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the authorities of the system are not needed, and slow to read
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _is_asked(url: SplitResult) -> bool:

@@ -55,18 +55,14 @@ def wait_for_packages(settings: AppSettings, packages: list[str]) -> None:
     authorities = settings.package_index_ca_path or builds.SYSTEM_CA
     deadline = time.monotonic() + _PACKAGES_SECONDS
     # The wheel is enough for uv: that of its package comes long before dpkg calls the package installed.
-    while not ((uv.pip_wheel() or uv.installed_version()) and os.path.exists(authorities) and _installed(packages)):
+    while not (
+        (uv.pip_wheel() or uv.installed_version())
+        and os.path.exists(authorities)
+        and not host.missing_packages(packages)
+    ):
         if time.monotonic() > deadline:
             raise RingstandError(f"Failed to build for {settings.name}: its packages were not there in time")
         time.sleep(_POLL_SECONDS)
-
-
-def _installed(packages: list[str]) -> bool:
-    if not packages:
-        return True
-    wanted = [host.parse_package(package) for package in packages]
-    installed = host.installed_packages(choice["name"] for choices in wanted for choice in choices)
-    return all(any(host.is_installed(choice, installed) for choice in choices) for choices in wanted)
 
 
 def build(settings: AppSettings, archive: str, sha: str, packages: list[str], progress: Progress) -> None:

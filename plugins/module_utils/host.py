@@ -66,8 +66,20 @@ def gather(packages: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
         # What apt itself looks at before it says "dpkg was interrupted".
         "dpkg_interrupted": any(name.isdigit() for name in _list("/var/lib/dpkg/updates")),
     }
-    missing = [choices[0]["text"] for choices in wanted if not any(is_installed(one, installed) for one in choices)]
-    return facts, missing
+    return facts, _missing(wanted, installed)
+
+
+def missing_packages(packages: Iterable[str]) -> list[str]:
+    """Which of the packages, as :func:`gather` takes them, are missing."""
+    wanted = [parse_package(package) for package in packages]
+    # Without a name dpkg would tell of all that there are.
+    return _missing(wanted, installed_packages(one["name"] for choices in wanted for one in choices)) if wanted else []
+
+
+def _missing(
+    wanted: Iterable[list[dict[str, str]]], installed: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    return [choices[0]["text"] for choices in wanted if not any(is_installed(one, installed) for one in choices)]
 
 
 def read_os_release(text: str | None = None) -> dict[str, str]:
