@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import time
 from collections.abc import Sequence
 
-from . import commands, links, unit_control, units, x509
+from . import commands, links, loopback_tls, unit_control, units, x509
 from .certificates import CHAIN, CURRENT, KEY, Wanted
 from .errors import RingstandError
 
@@ -30,9 +29,7 @@ def is_current(site: Wanted, live_dir: str) -> bool:
 
 def served_der(domain: str) -> bytes | None:
     """The certificate that this host's web server shows for ``domain``, or None when it shows none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # What is compared is the certificate itself; a private authority is in no store.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = loopback_tls.unverified()  # what is compared is the certificate itself
     try:
         with (
             socket.create_connection((ADDRESS, PORT), timeout=_TIMEOUT_SECONDS) as plain,

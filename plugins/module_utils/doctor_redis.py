@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Iterator
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from . import process_environment, switch
+from . import loopback_tls, process_environment, switch
 from .apps import REDIS_ADDRESS
 from .doctor_findings import Finding
 from .errors import RingstandError
@@ -63,7 +62,7 @@ def information(url: SplitResult) -> dict[str, str]:
         place = (url.hostname or "", url.port or 6379)
         connection = stack.enter_context(socket.create_connection(place, timeout=_SECONDS))
         if url.scheme == "rediss":
-            connection = stack.enter_context(_unverified().wrap_socket(connection))
+            connection = stack.enter_context(loopback_tls.unverified().wrap_socket(connection))
         stream = connection.makefile("rwb")
         if url.password:
             user = [unquote(url.username)] if url.username else []
@@ -71,13 +70,6 @@ def information(url: SplitResult) -> dict[str, str]:
         answer = _ask(stream, "INFO")
     pairs = (line.partition(":") for line in answer.splitlines() if not line.startswith("#"))
     return {name: value for name, _colon, value in pairs if name}
-
-
-def _unverified() -> ssl.SSLContext:
-    """For loopback, where the certificate's name is not used."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the authorities of the system are not needed, and slow to read
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def _is_asked(url: SplitResult) -> bool:

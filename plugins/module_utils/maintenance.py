@@ -16,12 +16,12 @@ import os
 import pwd
 import shutil
 import socket
-import ssl
 import stat
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from . import loopback_tls
 from .errors import RingstandError
 from .layout import AppSettings, Layout
 from .ledger import utc
@@ -195,8 +195,7 @@ def answer(settings: AppSettings, timeout_seconds: float = 3) -> int | None:
     if settings.probe_port is None or not settings.domains:
         return None
     domain = str(settings.health.get("host") or settings.domains[0])
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it may be the placeholder
+    context = loopback_tls.unverified()
     connection = http.client.HTTPConnection(domain)
     try:
         plain = socket.create_connection(("127.0.0.1", settings.probe_port), timeout_seconds, (_STRANGER, 0))
