@@ -79,12 +79,11 @@ def record_ended(layout: Layout, put_right: str) -> dict[str, Any] | None:
     return entry
 
 
-def tell_ended(layout: Layout, entry: dict[str, Any]) -> list[str]:
-    """Tell the webhook of an activation that was ended from outside; returns what could not be told."""
-    told = webhook.Webhook(layout)
-    if entry["result"] == "failed":
-        told.send(webhook.FAILURE, entry["kind"], entry["by"], entry)
-    return told.problems()
+def tell_ended(settings: AppSettings, entry: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Tell webhook and hook of an activation that was ended from outside; ``say`` gets what could not be told."""
+    progress = Progress(settings.layout, entry["kind"], entry["by"], say, begins=False)
+    progress.about.update({key: entry.get(key) for key in ("release", "version", "sha")})
+    _tell(settings, progress, webhook.Webhook(settings.layout), entry)
 
 
 def _tell(settings: AppSettings, progress: Progress, told: webhook.Webhook, entry: dict[str, Any]) -> None:

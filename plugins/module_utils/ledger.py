@@ -105,9 +105,14 @@ def last_live(layout: Layout) -> str | None:
 
 
 class Progress:
-    """Records the steps of one activation where another process can follow them, and times them."""
+    """Records the steps of one activation where another process can follow them, and times them.
 
-    def __init__(self, layout: Layout, kind: str, by: str, say: Callable[[str], None], token: str = "") -> None:
+    ``begins=False`` adds to the steps of one that has ended.
+    """
+
+    def __init__(
+        self, layout: Layout, kind: str, by: str, say: Callable[[str], None], token: str = "", begins: bool = True
+    ) -> None:
         self._path = layout.progress
         self._say = say
         self._started = time.time()
@@ -116,9 +121,10 @@ class Progress:
         self.notices: list[str] = []
         # What the ledger says of the release, also of one that fails: release, version, sha, venv_built, migration.
         self.about: dict[str, Any] = {}
-        with open(self._path, "w", encoding="utf-8"):
-            pass
-        self._write({"event": "start", "kind": kind, "by": by, "pid": os.getpid(), "token": token})
+        if begins:
+            with open(self._path, "w", encoding="utf-8"):
+                pass
+            self._write({"event": "start", "kind": kind, "by": by, "pid": os.getpid(), "token": token})
 
     @property
     def started(self) -> float:

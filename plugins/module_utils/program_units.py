@@ -68,8 +68,8 @@ def _ended(options: argparse.Namespace) -> int:
     put_right = unproven.settle(settings)
     entry = record_ended(settings.layout, put_right)
     complain(f"ringstand: {(entry or {}).get('reason') or put_right or 'what was left is put right'}")
-    for problem in tell_ended(settings.layout, entry) if entry else []:
-        complain(f"ringstand: {problem}")
+    if entry:
+        tell_ended(settings, entry, complain)
     return 0
 
 

@@ -172,6 +172,18 @@ def test_hooks_and_webhook_tell_in_order_what_happens(once, crucible, settings):
     assert crucible.host.check_output("journalctl --no-pager -u 'ringstand-*' | grep -c 'token-5b1f' || true") == "0"
 
 
+def test_of_a_killed_deploy_the_hook_is_told_too(once, crucible, settings):
+    before = crucible.live()
+    note = f'echo "$RINGSTAND_LIVE_RELEASE $RINGSTAND_REASON" > {SHARED}/killed'
+    settings(hooks={"before_build": ["sleep 60"], "on_failure": [note]})
+    crucible.host.check_output(f"{crucible.deploy_command('good')} --no-wait")
+    crucible.wait_for(lambda: crucible.phase() == "hook before_build")
+    crucible.host.check_output("systemctl kill --kill-whom=main --signal=KILL ringstand-activation-crucible")
+    crucible.wait_for(lambda: crucible.ringstand("status", "crucible")["apps"][0]["activation"] == "")
+    told = crucible.host.check_output(f"cat {SHARED}/killed")
+    assert told.startswith(f"{before} Failed to deploy crucible: the activation was ended from outside during 'hook b")
+
+
 def test_a_failing_hook_stops_before_the_switch_and_not_after_it(once, crucible, settings):
     before = crucible.live()
     settings(hooks={"before_switch": ["sleep 60"]}, hook_timeout_seconds=1)

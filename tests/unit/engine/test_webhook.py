@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, webhook
+from ansible_collections.ringstand.flask.plugins.module_utils import activation_record, hooks, webhook
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout
+from settings_below import Settings  # type: ignore[import-not-found]
 
 ABOUT = {"version": "v2", "release": "r2", "seconds": 4.21, "reason": None}
 
@@ -83,11 +84,15 @@ def test_without_a_url_nothing_is_sent(tmp_path: Path) -> None:
     assert hook.problems() == []
 
 
-@pytest.mark.parametrize(("result", "events"), [("failed", ["failure"]), ("ok", [])])
-def test_of_one_that_was_killed_it_is_told_as_well(
-    tmp_path: Path, server: str, result: str, events: list[str]
+@pytest.mark.parametrize(("result", "events"), [("failed", ["failure"]), ("ok", ["success"])])
+def test_of_one_that_was_killed_webhook_and_hook_are_told_as_well(
+    settings: Settings, server: str, monkeypatch: pytest.MonkeyPatch, result: str, events: list[str]
 ) -> None:
-    told(tmp_path, server)
+    os.makedirs(os.path.dirname(settings.layout.webhook_file), exist_ok=True)
+    Path(settings.layout.webhook_file).write_text(f"{server}\n", encoding="utf-8")
+    ran, said = [], []
+    monkeypatch.setattr(hooks, "run", lambda _settings, hook, _release, _progress, reason: ran.append((hook, reason)))
     entry = {**ABOUT, "kind": "deploy", "by": "ann", "result": result, "reason": "ended from outside"}
-    assert activation_record.tell_ended(Layout("shop", str(tmp_path)), entry) == []
+    activation_record.tell_ended(settings, entry, said.append)
     assert [body["event"] for body in Receiver.bodies] == events
+    assert (ran, said) == ([("on_failure", "ended from outside")] if result == "failed" else [], [])
