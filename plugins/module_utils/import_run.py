@@ -82,8 +82,9 @@ def _check(settings: AppSettings, facts: Facts, source: str) -> dict[str, Any]:
     full = import_target.filled(settings, target["tables"])
     if full:
         shown = ", ".join(full[:5]) + (f" and {len(full) - 5} more" if len(full) > 5 else "")
+        close = f"ringstand maintenance {settings.name} on && " if switch.live_release(settings.layout) else ""
         how = (
-            f"sudo -u {OWNER} dropdb --force {target['database']}, then run site.yml, which makes it anew"
+            f"{close}sudo -u {OWNER} dropdb --force {target['database']}, then run site.yml, which makes it anew"
             if settings.local_database else "empty it where it is"
         )
         raise RingstandError(

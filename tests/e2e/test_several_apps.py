@@ -30,8 +30,8 @@ assert connection.recv(9)[:1] == b"+"
 
 @pytest.fixture(scope="module")
 def three(site):
-    """The shop, a blog beside it whose queue is reached from this machine too, one with its database on another server,
-    and one that cannot be built."""
+    """The shop, a blog beside it whose queue is reached from this machine too, one with its database on another server
+    behind a pooler, and one that cannot be built."""
     made = site.root("bash 2>&1; echo $?", elsewhere.SETUP)
     assert made.strip() == "0", made
     values = variables(site.planted)
@@ -43,7 +43,8 @@ def three(site):
     redis = {"queue": {"port": QUEUE_PORT, "clients": [here], "tls": certificate}, "cache": {}}
     values["flask_apps"]["blog"] = {**beside, "domains": [BLOG], "workers": 1, "redis": redis}
     values["flask_apps"]["away"] = {**beside, "domains": ["away.example.com"], "workers": 1,
-                                    "database_url": elsewhere.url("away")}
+                                    "database_url": elsewhere.url("away", elsewhere.POOLER_PORT),
+                                    "migration_database_url": elsewhere.url("away")}
     broken = {"domains": ["broken.example.com"], "workers": 1, "python": "/usr/bin/no-such-python", "redis": False}
     # Before the others in the dictionary, so that it has its turn first.
     values["flask_apps"] = {"broken": {**beside, **broken}, **values["flask_apps"]}
@@ -105,6 +106,10 @@ def test_an_app_works_with_a_database_on_another_server(site, three):
     assert visited == b"1"
     encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'away'"
     assert site.root(elsewhere.sql(encrypted, "away")).strip() == "t"
+    # The app itself comes by the pooler only.
+    connected = site.root(f"ss -Htnp state established 'dport = :{elsewhere.PORT}'").splitlines()
+    assert connected and all('"pgbouncer"' in line for line in connected)
+    assert '"gunicorn' in site.root(f"ss -Htnp state established 'dport = :{elsewhere.POOLER_PORT}'")
 
     done = json.loads(site.root("ringstand --json backup"))
     told = site.root("ringstand backups")
@@ -130,7 +135,7 @@ def test_an_app_works_with_a_database_on_another_server(site, three):
 def test_data_arrives_in_an_app_that_is_live(site, three):
     """From a server by TLS, of an older revision than the code's; the app stays closed until that is deployed."""
     values = copy.deepcopy(three[0])
-    # In the same run: migrations, psql and dumps of the other one go another way than the app from now on.
+    # In the same run: what goes the direct way has another address from now on, and the app has not.
     values["flask_apps"]["away"]["migration_database_url"] = elsewhere.url("away", application_name="direct")
     path = site.work / "arrival.yml"
     write_inventory(path, values)
@@ -141,9 +146,10 @@ def test_data_arrives_in_an_app_that_is_live(site, three):
 
     refused = site.root("ringstand import blog --url-file - 2>&1", stdin=elsewhere.url("departed"))
     assert "its database blog holds rows, in public.visits" in refused  # that its first migrations have made
-    as_told = "sudo -u postgres dropdb --force blog"
+    as_told = "ringstand maintenance blog on && sudo -u postgres dropdb --force blog"
     assert f"if nobody needs those rows: {as_told}, then run site.yml" in refused
     site.root(as_told)
+    assert ask(site.address, BLOG, "/").status == 503
     serving = site.root("systemctl show --property=MainPID --value 'ringstand-away@*'")
     again = site.play("-i", str(path), "--tags", "postgresql,gunicorn")
     assert "Failed to bring broken into service; everything else was done" in again.output
