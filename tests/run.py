@@ -32,6 +32,8 @@ DISTRIBUTION = os.environ.get("TESTHOST_DISTRIBUTION")
 E2E_HOSTS = {"site": ("test_site", "test_collection", "test_private_repository", "test_auto_deploy"),
              "changes": ("test_check_mode", "test_drift", "test_deploy"),
              "operations": ("test_operations", "test_several_apps", "test_faults")}
+# Where the archive has what they need.
+E2E_DISTRIBUTIONS = {"certificates": {"TESTHOST_DISTRIBUTION": "debian-12"}}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
 LONGEST_FIRST = ("e2e changes", "molecule gunicorn", "molecule certbot", "e2e operations", "molecule restore",
                  "molecule nginx", "molecule postgresql", "molecule host", "molecule backup", "e2e controller",
@@ -87,7 +89,7 @@ def stages() -> list[Stage]:
             hosts[path.stem.removeprefix("test_").replace("_", "-")] = (path.stem,)
     for topic, names in hosts.items():
         found.append(Stage(f"e2e {topic}", [["pytest", "--durations=5", *(f"tests/e2e/{name}.py" for name in names)]],
-                           {"E2E_HOST": f"e2e-{topic}"}))
+                           {"E2E_HOST": f"e2e-{topic}", **({} if DISTRIBUTION else E2E_DISTRIBUTIONS.get(topic, {}))}))
     return found[:3] + sorted(found[3:], key=length)
 
 
