@@ -33,7 +33,7 @@ install -o postgres -m 0600 /dev/stdin /etc/pgbouncer/users.txt << 'END'
 END
 cat > /etc/pgbouncer/pgbouncer.ini << 'END'
 [databases]
-away = host=localhost port={PORT}
+away = host=127.0.0.1 port={PORT}
 [pgbouncer]
 listen_addr = localhost
 listen_port = {POOLER_PORT}
@@ -43,7 +43,7 @@ pool_mode = transaction
 client_tls_sslmode = require
 client_tls_cert_file = {CERTIFICATE}
 client_tls_key_file = /etc/pgbouncer/key.pem
-server_tls_sslmode = verify-full
+server_tls_sslmode = verify-ca
 server_tls_ca_file = {CERTIFICATE}
 END
 systemctl restart pgbouncer
