@@ -48,6 +48,8 @@ class Offsite:
     dumps: bool = True
     mounts: str = ""
     replaces: str = ""
+    region: str = ""
+    path_style: bool = False
 
     def stanza(self, name: str) -> Stanza:
         """The backups of the cluster ``name`` there."""
@@ -62,6 +64,8 @@ class Offsite:
         if self.type == S3:
             environment = {"AWS_SHARED_CREDENTIALS_FILE": f"{directory}/s3_credentials"}
             options += [f"--cacert={directory}/ca.pem"] if self.own_ca else []
+            options += ["-o", f"s3.region={self.region}"] if self.region else []
+            options += ["-o", "s3.bucket-lookup=path"] if self.path_style else []
         return Repository(self.restic, password_file, self.type != PATH, options, environment)
 
 
@@ -93,6 +97,8 @@ def describe(given: Mapping[str, Any] | None, host: str, full_count: int, files_
         "dumps": given.get("dumps") is not False,
         "mounts": mounts,
         "replaces": str(given.get("replaces") or ""),
+        **({"region": str(given.get("region") or ""), "path_style": bool(given.get("path_style"))}
+           if given["type"] == S3 else {}),
     }
 
 

@@ -29,8 +29,32 @@ echo 'restrict,command="internal-sftp" {key}' > ~ringstand/.ssh/authorized_keys
 """
 
 
+# The server of an S3-compatible service, which keeps what it gets in its memory.
+BUCKETS = """
+apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends curl openssl python3-venv > /dev/null 2>&1
+cd /etc/ssl
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=store \\
+  -addext subjectAltName=IP:{address} -keyout store.key -out store.pem 2> /dev/null
+python3 -m venv /opt/moto
+/opt/moto/bin/pip --quiet --disable-pip-version-check --cert /etc/ssl/certs/ca-certificates.crt \\
+  install 'moto[s3,server]==5.2.5'
+systemd-run --quiet --unit=store --working-directory=/etc/ssl \\
+  /opt/moto/bin/moto_server -H 0.0.0.0 -p {port} -s -c store.pem -k store.key
+put='curl -fsS --cacert store.pem -X PUT https://{address}:{port}/backups'
+timeout 30 sh -c "until $put; do sleep 0.5; done" > /dev/null 2>&1
+"""
+S3_PORT = 9000
+
+
 def repository(store: Remote, directory: Path, kind: str) -> dict[str, Any]:
-    """Make an account on the store; returns backup_repository for it, of type ssh or sftp."""
+    """Make an account on the store; returns backup_repository for it, of type ssh, sftp or s3."""
+    if kind == "s3":
+        address = test_hosts.find(store.name).address
+        store.must(BUCKETS.format(address=address, port=S3_PORT))
+        return {"type": kind, "endpoint": f"{address}:{S3_PORT}", "bucket": "backups", "region": "eu-central-1",
+                "path_style": True, "access_key": "of-the-shop", "secret_key": "of/the+shop",
+                "ca_certificate": store.must("cat /etc/ssl/store.pem")}
     key = directory / "backup_key"
     if not key.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)

@@ -3,7 +3,7 @@
   bin/soak restore [--count 20]       destroy the data directory at random moments under writing, restore, count commits
   bin/soak corruption [--count 100]   damage backups and tables, see each reported with the file's name, mend it
   bin/soak speed [--count 3]          backups and restores beside pg_basebackup and plain writing, on the same disk
-  bin/soak loss [--place ssh]         lose a whole host, recover it on a fresh one from another host
+  bin/soak loss [--place ssh|s3]       lose a whole host, recover it on a fresh one from another host
   bin/soak full [--count 600]         fill the repository's disk for so many seconds under writing, then make room
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
   bin/soak pgbench                    the role's settings beside the distribution's, by turns
@@ -274,7 +274,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="WORDS",
                         help="of power, vm and certbot, only faults or versions whose name has these words, such as "
                              "clock; repeatable")
-    parser.add_argument("--place", choices=("sftp", "ssh"), default="sftp", help="of loss, where the backups are")
+    parser.add_argument("--place", choices=("sftp", "ssh", "s3"), default="sftp", help="of loss, where the backups are")
     options = parser.parse_args()
     run, default, what = TOPICS[options.topic]
     options.distribution = options.distribution or ("debian-12" if options.topic == "certbot" else "debian-13")

@@ -109,6 +109,17 @@ def test_a_place_as_each_engine_names_it(given: dict[str, Any], where: str, loca
     assert "PRIVATE" not in text and "s3cr3t" not in text
 
 
+def test_restic_reaches_a_bucket_as_pgbackrest_does() -> None:
+    given = {**S3, "region": "eu-central-1", "path_style": True, "ca_certificate": "x"}
+    place = backup_offsite.parse(backup_offsite.describe(given, "vm1", 2, 30))
+    assert place
+    assert place.repository("/key").options == [
+        f"--cacert={backup_ssh.DIRECTORY}/ca.pem", "-o", "s3.region=eu-central-1", "-o", "s3.bucket-lookup=path",
+    ]
+    plain = backup_offsite.parse(backup_offsite.describe(S3, "vm1", 2, 30))
+    assert plain and plain.repository("/key").options == []
+
+
 @pytest.mark.parametrize(("given", "lines"), [
     (SFTP, ["repo1-type=sftp", "repo1-sftp-host-key-check-type=strict", "repo1-path=/backups/vm1/pgbackrest"]),
     (S3, ["repo1-type=s3", "repo1-s3-uri-style=host", "repo1-s3-key-secret=s3cr3t/x"]),
