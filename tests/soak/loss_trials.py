@@ -29,18 +29,25 @@ echo 'restrict,command="internal-sftp" {key}' > ~ringstand/.ssh/authorized_keys
 """
 
 
-# The server of an S3-compatible service, which keeps what it gets in its memory.
+# An S3-compatible service, which keeps what it gets in its memory; nginx before it, for its own TLS is cut short.
 BUCKETS = """
 apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends curl openssl python3-venv > /dev/null 2>&1
+DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends curl nginx openssl python3-venv \\
+  > /dev/null 2>&1
 cd /etc/ssl
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=store \\
   -addext subjectAltName=IP:{address} -keyout store.key -out store.pem 2> /dev/null
 python3 -m venv /opt/moto
 /opt/moto/bin/pip --quiet --disable-pip-version-check --cert /etc/ssl/certs/ca-certificates.crt \\
   install 'moto[s3,server]==5.2.5'
-systemd-run --quiet --unit=store --working-directory=/etc/ssl \\
-  /opt/moto/bin/moto_server -H 0.0.0.0 -p {port} -s -c store.pem -k store.key
+systemd-run --quiet --unit=store /opt/moto/bin/moto_server -H 127.0.0.1 -p 5000
+cat > /etc/nginx/conf.d/store.conf << 'END'
+server {{
+  listen {port} ssl; ssl_certificate /etc/ssl/store.pem; ssl_certificate_key /etc/ssl/store.key; client_max_body_size 0;
+  location / {{ proxy_pass http://127.0.0.1:5000; proxy_set_header Host $http_host; }}
+}}
+END
+systemctl reload nginx
 put='curl -fsS --cacert store.pem -X PUT https://{address}:{port}/backups'
 timeout 30 sh -c "until $put; do sleep 0.5; done" > /dev/null 2>&1
 """
