@@ -37,7 +37,8 @@ E2E_DISTRIBUTIONS = {"certificates": {"TESTHOST_DISTRIBUTION": "debian-12"}}
 # The longest of those with hosts, so that no lane is left with one of them at the end. Others follow by name.
 LONGEST_FIRST = ("e2e changes", "molecule gunicorn", "molecule certbot", "e2e operations", "molecule restore",
                  "molecule nginx", "molecule postgresql", "molecule host", "molecule backup", "e2e controller",
-                 "molecule modules", "e2e certificates", "molecule redis", "molecule apps", "site debian-13", "site debian-12", "e2e site")
+                 "molecule modules", "e2e certificates", "molecule redis", "molecule apps", "site debian-13",
+                 "site debian-12", "e2e site")
 PARTS = ("lint", "unit", "sanity", "molecule", "site", "e2e")
 MYPY_OWN = ["tests/run.py", "tests/hosts/machine.py", "tests/hosts/image.py", "tests/hosts/host.py",
             "tests/bench/bench.py", "tests/bench/edge.py"]
