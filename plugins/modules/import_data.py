@@ -36,9 +36,8 @@ options:
     type: str
     default: ""
   by:
-    description: Who does it.
+    description: Who does it. The user who runs Ansible by default.
     type: str
-    default: ansible
 attributes:
   check_mode:
     support: full
@@ -116,7 +115,7 @@ def main() -> None:
             "url": {"type": "str", "no_log": True},
             "uploads": {"type": "path"},
             "uploads_into": {"type": "str", "default": ""},
-            "by": {"type": "str", "default": "ansible"},
+            "by": {"type": "str"},
         },
         required_one_of=[("dump", "url", "uploads")],
         mutually_exclusive=[("dump", "url")],

@@ -36,9 +36,8 @@ options:
       - Without it the app's C(shared/maintenance.html), else what its key C(maintenance.page) holds, else a plain page.
     type: path
   by:
-    description: Who asks for it.
+    description: Who asks for it. The user who runs Ansible by default.
     type: str
-    default: ansible
 attributes:
   check_mode:
     support: full
@@ -91,7 +90,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["on", "off"], "required": True},
             "allow": {"type": "list", "elements": "str", "default": []},
             "page": {"type": "path"},
-            "by": {"type": "str", "default": "ansible"},
+            "by": {"type": "str"},
         },
         supports_check_mode=True,
     )

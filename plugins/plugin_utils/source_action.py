@@ -13,6 +13,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.systemd import redact
+from ansible_collections.ringstand.flask.plugins.plugin_utils.asked_action import asker
 from ansible_collections.ringstand.flask.plugins.plugin_utils.source_archive import (
     absolute,
     pack,
@@ -66,7 +67,7 @@ class SourceAction(ActionBase):
         # -vvv shows what a module is given.
         shown = {key: redact(source[key]) for key in _SHOWN if key in source}
         module = {"app": arguments["app"], "source": shown, **{key: arguments[key] for key in self.MORE}}
-        module["by"] = arguments["by"] or os.environ.get("USER") or "ansible"
+        module["by"] = asker(arguments["by"])
         built = module.pop("built", None) or {}
         try:
             if built.get("archive"):
