@@ -126,7 +126,7 @@ def follow_activation(settings: AppSettings, token: str, say: Callable[[str], No
     if not seen:
         raise RingstandError(
             f"Failed to follow the activation of {settings.name}: it left no trace, or another one was started "
-            f"since. The ledger has what came of it: ringstand --json releases {settings.name}"
+            f"since. The ledger has what came of it: ringstand releases {settings.name}"
         )
     return _outcome(settings, "deploy", seen, "")
 
@@ -168,11 +168,14 @@ def _refused(settings: AppSettings, kind: str, stderr: str) -> None:
 
 
 def _outcome(settings: AppSettings, kind: str, seen: list[dict[str, Any]], stderr: str) -> dict[str, Any]:
+    told = [line["text"] for line in seen if line.get("event") == "notice"]
     result = next((line for line in reversed(seen) if line.get("event") == "result"), None)
     if result is not None:
-        return {key: value for key, value in result.items() if key not in ("event", "at")}
+        # Of one that was ended from outside the result knows no notice of a step.
+        notices = list(dict.fromkeys([*told, *result.get("notices", [])]))
+        return {**{key: value for key, value in result.items() if key not in ("event", "at")}, "notices": notices}
     step = next((line["phase"] for line in reversed(seen) if line.get("event") == "phase"), "its start")
-    raise RingstandError(ended_from_outside(kind, settings.name, step), stderr=stderr)
+    raise RingstandError(ended_from_outside(kind, settings.name, step), stderr=stderr, notices=told)
 
 
 def _start(layout: Layout, request_path: str, description: str, wait: bool = True) -> subprocess.Popen[str]:

@@ -11,7 +11,8 @@ from . import maintenance, process_plan, process_state, switch, units
 from .activation_unit import holder
 from .errors import RingstandError
 from .layout import Layout, load_settings
-from .ledger import good_releases
+from .ledger import good_releases, read_lines
+from .release_history import schema_revision
 from .releases import read_manifest
 from .unit_times import Clocks, first_changed
 
@@ -34,6 +35,7 @@ def app_state(layout: Layout) -> dict[str, Any]:
         "release": release,
         "version": manifest.get("version"),
         "sha": manifest.get("sha"),
+        "schema_revision": schema_revision(read_lines(layout.ledger), release),
         "service": shown[0].active_state if shown else None,
         "listener": shown[1].active_state if shown else None,
         "since": int(entered.realtime) if entered and entered.realtime else None,

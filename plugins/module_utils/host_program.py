@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import RingstandError
 
@@ -48,15 +48,32 @@ def call(*arguments: str, stdin: str | None = None) -> dict[str, Any]:
     return answer
 
 
-def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None) -> None:
-    """End a module with what :func:`call` answers: its problems are warnings, its failure is the module's."""
+def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None, **instead: Any) -> None:
+    """End a module with what :func:`call` answers, ``instead`` in place of its own keys; its failure is the module's.
+
+    Its problems and notices are warnings.
+    """
     try:
         answer = call(*arguments, stdin=stdin)
     except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
+        fail_with(module, error)
     for problem in answer.get("problems") or []:
         module.warn(problem)
-    module.exit_json(**{key: value for key, value in answer.items() if key != "result"})
+    warn_of(module, answer)
+    module.exit_json(**{**{key: value for key, value in answer.items() if key != "result"}, **instead})
+
+
+def fail_with(module: AnsibleModule, error: RingstandError) -> NoReturn:
+    """End a module with a failure; what was noticed before it is shown once, because all of a failure is shown."""
+    warn_of(module, error.details)
+    module.fail_json(msg=error.message, **{key: value for key, value in error.details.items() if key != "notices"})
+    raise AssertionError  # it has ended
+
+
+def warn_of(module: AnsibleModule, told: dict[str, Any]) -> None:
+    """Show the notices of an activation, which Ansible shows of a result only to those who ask for all of it."""
+    for notice in told.get("notices") or []:
+        module.warn(notice)
 
 
 def check_protocol(wanted: int | None) -> None:

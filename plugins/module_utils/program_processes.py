@@ -14,7 +14,7 @@ from .activation_unit import run_activation
 from .app_state import app_state
 from .apps import SCHEDULER
 from .caller import caller
-from .console import complain, say
+from .console import Teller, say
 from .errors import RingstandError
 from .layout import AppSettings, load_settings
 from .process_state import describe, is_well
@@ -85,13 +85,10 @@ def _settle(options: argparse.Namespace) -> int:
 
 
 def _activate(options: argparse.Namespace, settings: AppSettings, request: dict[str, Any]) -> int:
-    def tell(text: str) -> None:
-        if not options.json:
-            complain(f"{settings.name}: {text}")
-
-    entry = run_activation(settings, {"by": options.by, **request}, tell)
+    entry = run_activation(settings, {"by": options.by, **request}, Teller(settings.name, options.json))
     if entry["result"] != "ok":
-        raise RingstandError(entry["reason"], **{**entry["details"], "phases": entry["phases"]})
+        about = {key: entry[key] for key in ("phases", "notices")}
+        raise RingstandError(entry["reason"], **{**entry["details"], **about})
     return _print(options, app_state(settings.layout)["processes"], changed=True, notices=entry["notices"])
 
 

@@ -17,13 +17,14 @@ from . import (
     certificate_state,
     drill_record,
     early_build,
+    release_history,
     switch,
 )
 from .activation_unit import follow_activation, run_activation, start_activation, start_build
 from .app_state import app_state
 from .backup_offsite import ONLY_HERE
 from .caller import caller
-from .console import complain, say
+from .console import Teller, complain, say
 from .errors import RingstandError
 from .layout import MIGRATION_LIMITS, app_names, load_settings
 from .ledger import good_releases, read_lines
@@ -40,7 +41,7 @@ def add_commands(command: Callable[..., None]) -> None:
     by = ("--by", {"default": caller(), "help": "who asks, for the ledger"})
     force = ("--force", {"action": "store_true", "help": "deploy even what is live already"})
     command("status", _status, "what serves, and how it is", ("app", {"metavar": "APP", "nargs": "?"}))
-    command("releases", _releases, "the releases on this host", app)
+    command("releases", _releases, "the releases on this host, and what was done last", app)
     command(
         "deploy",
         _deploy,
@@ -93,6 +94,8 @@ def _status(options: argparse.Namespace) -> int:
     for state in [] if options.json else states:
         if state["release"]:
             say(f"{state['app']}: {state['version']} ({state['release']}) in {state['slot']}, {state['service']}")
+            if state["schema_revision"]:
+                say(f"  schema: {state['schema_revision']} when it was deployed")
             for process in state["processes"]:
                 say(f"  {describe(process, state['release'])}")
         else:
@@ -118,37 +121,37 @@ def _status(options: argparse.Namespace) -> int:
 def _releases(options: argparse.Namespace) -> int:
     settings = load_settings(options.app)
     layout = settings.layout
-    live, good = switch.live_release(layout), good_releases(layout)
+    live, good, entries = switch.live_release(layout), good_releases(layout), read_lines(layout.ledger)
     rows = []
     for name in release_ids(layout):
         manifest = read_manifest(layout, name) or {}
-        state = "live" if name == live else "good" if name in good else "never served" if manifest else "incomplete"
-        rows.append({"release": name, "version": manifest.get("version"), "sha": manifest.get("sha"), "state": state})
+        went_live = release_history.went_live(entries, name)
+        served = "rolled back" if went_live else "never served"
+        state = "live" if name == live else "good" if name in good else served if manifest else "incomplete"
+        about = {"release": name, "version": manifest.get("version"), "sha": manifest.get("sha"), "state": state}
+        revision = release_history.schema_revision(entries, name)
+        rows.append({**about, "schema_revision": revision, "went_live": went_live})
     if options.json:
-        say(json.dumps({"releases": rows, "ledger": read_lines(layout.ledger)}))
+        say(json.dumps({"releases": rows, "ledger": entries}))
         return 0
-    for row in rows:
-        say(f"{row['release']}  {row['state']:<12}  {row['version']}")
+    for line in release_history.release_lines(rows) or [f"{settings.name}: nothing deployed yet"]:
+        say(line)
+    if entries:
+        say("\nWhat was done last, and how it ended:")
+    for line in release_history.attempt_lines(entries):
+        say(line)
     return 0
 
 
 def _run(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int:
-    settings = load_settings(options.app)
-    entry = run_activation(settings, {"kind": kind, "by": options.by, **request}, _teller(options))
-    return _say_outcome(options, entry)
+    settings, tell = load_settings(options.app), Teller(options.app, options.json)
+    return _say_outcome(options, run_activation(settings, {"kind": kind, "by": options.by, **request}, tell), tell)
 
 
-def _teller(options: argparse.Namespace) -> Callable[[str], None]:
-    def tell(text: str) -> None:
-        if not options.json:
-            complain(f"{options.app}: {text}")
-
-    return tell
-
-
-def _say_outcome(options: argparse.Namespace, entry: dict[str, Any]) -> int:
+def _say_outcome(options: argparse.Namespace, entry: dict[str, Any], tell: Teller) -> int:
+    tell.rest(entry["notices"])
     if entry["result"] != "ok":
-        about = {"release": entry.get("release"), "phases": entry["phases"]}
+        about = {"release": entry.get("release"), "phases": entry["phases"], "notices": entry["notices"]}
         raise RingstandError(entry["reason"], **{**entry["details"], **about})
     if options.json:
         say(json.dumps({**entry, "changed": True}))
@@ -159,12 +162,12 @@ def _say_outcome(options: argparse.Namespace, entry: dict[str, Any]) -> int:
 
 def _follow(options: argparse.Namespace) -> int:
     """Go on watching an activation, for whoever was cut off from it or did not wait for it."""
-    settings = load_settings(options.app)
+    settings, tell = load_settings(options.app), Teller(options.app, options.json)
     lines = read_lines(settings.layout.progress)
     token = options.token or (lines[0].get("token") if lines else None)
     if not token:
         raise RingstandError(f"Failed to follow an activation of {settings.name}: there has been none")
-    return _say_outcome(options, follow_activation(settings, token, _teller(options)))
+    return _say_outcome(options, follow_activation(settings, token, tell), tell)
 
 
 def _deploy(options: argparse.Namespace) -> int:
@@ -190,7 +193,7 @@ def _deploy(options: argparse.Namespace) -> int:
         if options.wait:
             return _run(options, "deploy", archive)
         request = {"kind": "deploy", "by": options.by, **archive}
-        token = start_activation(settings, request, _teller(options))
+        token = start_activation(settings, request, Teller(options.app, options.json))
     finally:
         early_build.forget_archive(settings, options.sha)
     started = {"result": "ok", "changed": True, "token": token, "version": options.version, "sha": options.sha}

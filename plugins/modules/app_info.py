@@ -57,6 +57,9 @@ apps:
     sha:
       description: Its commit, or the hash of its content.
       type: str
+    schema_revision:
+      description: Revision at which its deploy left the database, or null when it has no migrations that are known.
+      type: str
     slot:
       description: The slot it runs in, V(blue) or V(green), or null.
       type: str

@@ -151,7 +151,7 @@ phases:
   type: dict
   sample: {"dependencies": 2.8, "migrate": 0.9, "gate": 0.6, "switch": 0.01}
 notices:
-  description: What the operator should know although nothing failed.
+  description: What the operator should know beside it. Each is a warning of the task, also when it fails.
   returned: when something was deployed
   type: list
   elements: str
@@ -172,7 +172,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
 from ..module_utils.handed_over import OPTIONS, archive_path
-from ..module_utils.host_program import call
+from ..module_utils.host_program import call, fail_with, warn_of
 from ..module_utils.layout import MIGRATION_LIMITS, Layout
 
 
@@ -233,9 +233,10 @@ def main() -> None:
                 f"The release of {module.params['app']} is not built in check mode: whether its dependencies install, "
                 "it imports, its migrations pass and it becomes healthy cannot be foreseen"
             )
+        warn_of(module, result)
         module.exit_json(**result)
     except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
+        fail_with(module, error)
 
 
 if __name__ == "__main__":

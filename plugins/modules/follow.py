@@ -57,7 +57,7 @@ phases:
   returned: success, but not in check mode
   type: dict
 notices:
-  description: What the operator should know although nothing failed.
+  description: What the operator should know beside it. Each is a warning of the task, also when it fails.
   returned: success, but not in check mode
   type: list
   elements: str
@@ -69,8 +69,7 @@ journal:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 
 
 def main() -> None:
@@ -80,11 +79,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=False)
-    try:
-        result = call("follow", module.params["app"], "--token", module.params["token"])
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(**{**result, "changed": False})
+    exit_with(module, "follow", module.params["app"], "--token", module.params["token"], changed=False)
 
 
 if __name__ == "__main__":

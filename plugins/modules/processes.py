@@ -26,9 +26,8 @@ options:
     type: dict
     default: {}
   by:
-    description: Who asks for it, for the ledger.
+    description: Who asks for it, for the ledger. The user who runs Ansible by default.
     type: str
-    default: ansible
 attributes:
   check_mode:
     support: partial
@@ -82,7 +81,8 @@ processes:
       description: Whether the units are those of the settings, and their processes not older than their environment.
       type: bool
 notices:
-  description: What the operator should know although nothing failed, such as which processes were removed.
+  description: What the operator should know beside it, such as which processes were removed. Each is a warning of the
+    task, also when it fails.
   returned: success, but not in check mode
   type: list
   elements: str
@@ -98,7 +98,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.app_state import app_state
 from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
+from ..module_utils.host_program import exit_with
 from ..module_utils.layout import Layout, load_settings
 from ..module_utils.process_plan import read_scale
 from ..module_utils.process_state import is_well
@@ -122,7 +122,7 @@ def main() -> None:
         argument_spec={
             "app": {"type": "str", "required": True},
             "scale": {"type": "dict", "default": {}},
-            "by": {"type": "str", "default": "ansible"},
+            "by": {"type": "str"},
         },
         supports_check_mode=True,
     )
@@ -130,12 +130,9 @@ def main() -> None:
     try:
         if module.check_mode:
             module.exit_json(**predict(app, numbers))
-        result = call("scale" if numbers else "processes", app, *numbers, "--by", module.params["by"])
-        for notice in result["notices"]:
-            module.warn(notice)
-        module.exit_json(**result)
     except RingstandError as error:
         module.fail_json(msg=error.message, **error.details)
+    exit_with(module, "scale" if numbers else "processes", app, *numbers, "--by", module.params["by"])
 
 
 if __name__ == "__main__":

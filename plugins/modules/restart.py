@@ -19,9 +19,8 @@ options:
     type: str
     required: true
   by:
-    description: Who asks for it, for the ledger.
+    description: Who asks for it, for the ledger. The user who runs Ansible by default.
     type: str
-    default: ansible
 attributes:
   check_mode:
     support: full
@@ -60,6 +59,11 @@ phases:
   description: Seconds that each step took.
   returned: success, but not in check mode
   type: dict
+notices:
+  description: What the operator should know beside it. Each is a warning of the task, also when it fails.
+  returned: success, but not in check mode
+  type: list
+  elements: str
 journal:
   description: The last lines of a release that did not become healthy, secrets removed.
   returned: failure of a started release
@@ -69,9 +73,16 @@ journal:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
-from ..module_utils.layout import Layout
+from ..module_utils.host_program import exit_with
+from ..module_utils.layout import load_settings
+from ..module_utils.releases import find_release
 from ..module_utils.switch import should_serve
+
+
+def predict(app: str) -> str:
+    """The release that would be started anew."""
+    layout = load_settings(app).layout
+    return should_serve(layout)[1] or find_release(layout, "live", [])
 
 
 def main() -> None:
@@ -79,16 +90,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "app": {"type": "str", "required": True},
-            "by": {"type": "str", "default": "ansible"},
+            "by": {"type": "str"},
         },
         supports_check_mode=True,
     )
-    try:
-        if module.check_mode:
-            module.exit_json(changed=True, release=should_serve(Layout(module.params["app"]))[1])
-        module.exit_json(**call("restart", module.params["app"], "--by", module.params["by"]))
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
+    app = module.params["app"]
+    if module.check_mode:
+        try:
+            module.exit_json(changed=True, release=predict(app))
+        except RingstandError as error:
+            module.fail_json(msg=error.message, **error.details)
+    exit_with(module, "restart", app, "--by", module.params["by"])
 
 
 if __name__ == "__main__":

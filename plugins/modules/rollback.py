@@ -26,9 +26,8 @@ options:
     type: str
     default: previous
   by:
-    description: Who asks for it, for the ledger.
+    description: Who asks for it, for the ledger. The user who runs Ansible by default.
     type: str
-    default: ansible
   force:
     description: Switch even to a release that does not fit the schema of the database.
     type: bool
@@ -76,6 +75,11 @@ phases:
   description: Seconds that each step took.
   returned: success, but not in check mode
   type: dict
+notices:
+  description: What the operator should know beside it. Each is a warning of the task, also when it fails.
+  returned: success, but not in check mode
+  type: list
+  elements: str
 journal:
   description: The last lines of a release that did not become healthy, secrets removed.
   returned: failure of a started release
@@ -85,8 +89,8 @@ journal:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import RingstandError
-from ..module_utils.host_program import call
-from ..module_utils.layout import Layout
+from ..module_utils.host_program import exit_with
+from ..module_utils.layout import load_settings
 from ..module_utils.ledger import good_releases
 from ..module_utils.releases import find_release
 
@@ -97,21 +101,20 @@ def main() -> None:
         argument_spec={
             "app": {"type": "str", "required": True},
             "release": {"type": "str", "default": "previous"},
-            "by": {"type": "str", "default": "ansible"},
+            "by": {"type": "str"},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    try:
-        if module.check_mode:
-            layout = Layout(module.params["app"])
-            release = find_release(layout, module.params["release"], good_releases(layout))
-            module.exit_json(changed=True, release=release)
-        force = ["--force"] if module.params["force"] else []
-        arguments = [module.params["app"], module.params["release"], "--by", module.params["by"], *force]
-        module.exit_json(**call("rollback", *arguments))
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
+    app, wanted = module.params["app"], module.params["release"]
+    if module.check_mode:
+        try:
+            layout = load_settings(app).layout
+            module.exit_json(changed=True, release=find_release(layout, wanted, good_releases(layout)))
+        except RingstandError as error:
+            module.fail_json(msg=error.message, **error.details)
+    force = ["--force"] if module.params["force"] else []
+    exit_with(module, "rollback", app, wanted, "--by", module.params["by"], *force)
 
 
 if __name__ == "__main__":

@@ -34,17 +34,22 @@ START = {"event": "start", "kind": "deploy", "by": "ops", "token": "t1"}
 
 def test_what_was_started_is_followed_to_its_result(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     unit_is(monkeypatch, "active", "inactive")
-    write_progress(settings, START, {"event": "phase", "phase": "gate"}, {"event": "result", "result": "ok"})
+    notices = [{"event": "notice", "text": text} for text in ("No room.", "Not read.")]
+    result = {"event": "result", "result": "ok", "notices": ["Not read.", "It was ended from outside."]}
+    write_progress(settings, START, {"event": "phase", "phase": "gate"}, *notices, result)
     told: list[str] = []
-    assert activation_unit.follow_activation(settings, "t1", told.append) == {"result": "ok"}
-    assert told == ["gate"]
+    entry = activation_unit.follow_activation(settings, "t1", told.append)
+    assert entry == {"result": "ok", "notices": ["No room.", "Not read.", "It was ended from outside."]}
+    assert told == ["gate", "No room.", "Not read."]
 
 
 def test_one_that_was_killed_names_its_step(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     unit_is(monkeypatch, "inactive")
-    write_progress(settings, START, {"event": "phase", "phase": "migrate"})
-    with pytest.raises(RingstandError, match="ended from outside during 'migrate'"):
+    notice = {"event": "notice", "text": "No restore point."}
+    write_progress(settings, START, {"event": "phase", "phase": "migrate"}, notice)
+    with pytest.raises(RingstandError, match="ended from outside during 'migrate'") as caught:
         activation_unit.follow_activation(settings, "t1", str)
+    assert caught.value.details["notices"] == ["No restore point."]
 
 
 def test_one_that_another_has_replaced_is_not_taken_for_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,23 +7,29 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
+    activation,
     ledger,
     program,
     program_operations,
     program_releases,
     program_units,
     releases,
+    schema_of_release,
     unproven,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import Layout, app_names, load_settings
+from ansible_collections.ringstand.flask.plugins.module_utils.migration_plan import MigrationPlan
 from settings_below import Settings  # type: ignore[import-not-found]
+
+OK = {"result": "ok", "release": "r2", "version": "v2", "seconds": 4.2, "phases": {}, "notices": []}
 
 
 def options_of(*arguments: str) -> Any:
@@ -173,6 +179,62 @@ def test_a_hash_that_is_none_is_refused(settings: Settings, monkeypatch: pytest.
     monkeypatch.setattr(program_releases, "app_state", lambda _layout: {"sha": None})
     with pytest.raises(RingstandError, match="is not a hash: 7 to 64 hexadecimal digits"):
         program_releases._deploy(options_of("deploy", "shop", "--archive", __file__, "--sha", sha, "--version", "v1"))
+
+
+def test_the_limits_of_a_deploy_reach_its_migrations(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """0 is a limit of its own, and what is not given is that of the app."""
+    (tmp_path / "source.tar").touch()
+    seen: list[Any] = []
+    monkeypatch.setattr(program_releases, "load_settings", lambda _app: settings)
+    monkeypatch.setattr(program_releases, "app_state", lambda _layout: {"sha": None})
+    monkeypatch.setattr(program_releases, "run_activation", lambda _app, request, _tell: seen.append(request) or OK)
+    given = ["--archive", str(tmp_path / "source.tar"), "--sha", "5eed5ee", "--version", "v1",
+             "--migration-lock-timeout-seconds", "2.5", "--migration-statement-timeout-seconds", "0"]
+    assert program_releases._deploy(options_of("--json", "deploy", "shop", *given)) == 0
+
+    def migrate(request: Any, _runner: Any, _check: bool) -> Any:
+        seen.append(request)
+        return SimpleNamespace(before=None, after="aaa", applied=[])
+
+    monkeypatch.setattr(schema_of_release, "migrate", migrate)
+    monkeypatch.setattr(schema_of_release, "migration_plan", lambda *_arguments: MigrationPlan("migrations", ()))
+    upgrade = schema_of_release.upgrade
+    monkeypatch.setattr(activation, "deploy", lambda changed, _source, steps: upgrade(changed, "r", steps))
+    of_app = replace(settings, migration_statement_timeout_seconds=9, migration_timeout_seconds=77)
+    program_units._carry_out(of_app, seen[0], SimpleNamespace(about={}))  # type: ignore[arg-type]
+    request = seen[1]
+    assert (request.lock_timeout_seconds, request.statement_timeout_seconds, request.timeout_seconds) == (2.5, 0, 77)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("result", ["ok", "failed"])
+def test_a_notice_is_told_whatever_the_outcome(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], result: str, as_json: bool
+) -> None:
+    """Once: that of a step at its time, that of none with the outcome."""
+    notices = ["Not read.", "Ended late."]
+    entry = {**OK, "result": result, "reason": "Failed to start", "details": {}, "notices": notices}
+
+    def run_activation(_settings: Any, _request: Any, tell: Any) -> Any:
+        tell("gate")
+        tell("Not read.")
+        return entry
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(program_releases, "load_settings", lambda _app: settings)
+    monkeypatch.setattr(program_releases, "run_activation", run_activation)
+    code = program.main([*(["--json"] if as_json else []), "restart", "shop"])
+    assert code == (0 if result == "ok" else 1)
+    said = capsys.readouterr()
+    if as_json:
+        answer = json.loads(said.out)
+        assert (answer if result == "ok" else answer["details"])["notices"] == notices
+        assert said.err == ""
+    else:
+        assert said.err.splitlines()[:3] == ["shop: gate", "shop: Not read.", "shop: Ended late."]
+        assert ("ringstand: Failed to start" in said.err) is (result == "failed")
 
 
 @pytest.mark.parametrize(
