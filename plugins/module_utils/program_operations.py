@@ -99,7 +99,13 @@ def journal_command(settings: AppSettings, options: argparse.Namespace) -> list[
 
 
 def _logs(options: argparse.Namespace) -> int:
-    return subprocess.run(journal_command(load_settings(options.app), options), check=False).returncode
+    command = journal_command(load_settings(options.app), options)
+    if not options.grep or options.follow:
+        return subprocess.run(command, check=False).returncode
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    sys.stderr.buffer.write(done.stderr)
+    # journalctl ends with 1 also when no line matches, and only then without a word about it.
+    return 0 if done.returncode == 1 and not done.stderr.strip() else done.returncode
 
 
 def _env(options: argparse.Namespace) -> int:

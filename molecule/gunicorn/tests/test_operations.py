@@ -44,6 +44,8 @@ def test_logs_show_one_process_and_what_matches(crucible):
     lines = [line for line in booted.splitlines() if not line.startswith("--")]
     assert 0 < len(lines) <= 5
     assert all("Booting worker" in line for line in lines)
+    assert crucible.host.run("ringstand logs crucible --grep never-written").rc == 0
+    assert crucible.host.run("ringstand logs crucible --grep '('").rc == 1
 
 
 def test_env_has_names_and_fingerprints_and_no_values(crucible):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import program, program_operations
 from ansible_collections.ringstand.flask.plugins.module_utils.app_unit import unit_arguments
 from ansible_collections.ringstand.flask.plugins.module_utils.layout import AppSettings
 from ansible_collections.ringstand.flask.plugins.module_utils.program_operations import journal_command
@@ -33,6 +35,31 @@ def journal(**changes: object) -> list[str]:
 )
 def test_journal_command(changes: dict[str, object], expected: list[str]) -> None:
     assert journal(**changes) == ["journalctl", "--no-pager", *expected]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "code"),
+    [
+        pytest.param("echo '-- No entries --'; exit 1", ["--grep=x"], 0, id="nothing matches"),
+        pytest.param("echo 'Bad pattern' >&2; exit 1", ["--grep=("], 1, id="no pattern"),
+        pytest.param("exit 143", ["--grep=x"], 143, id="ended from outside"),
+        pytest.param("exit 1", [], 1, id="not asked for a pattern"),
+        pytest.param("exit 1", ["--grep=x", "--follow"], 1, id="followed"),
+        pytest.param("echo found", ["--grep=x"], 0, id="found"),
+    ],
+)
+def test_that_nothing_matches_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str,
+    arguments: list[str], code: int
+) -> None:
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "journalctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(program_operations, "load_settings", lambda _app: SHOP)
+    assert program_operations._logs(program._parser().parse_args(["logs", *arguments, "shop"])) == code
+    said = capfd.readouterr()
+    assert ("Bad pattern" in said.err) is ("Bad pattern" in script)
+    assert said.out == ("" if "echo" not in script or said.err else f"{script.split(';')[0][5:].strip(chr(39))}\n")
 
 
 def test_a_one_off_command_belongs_to_no_activation_and_may_take_its_time() -> None:
