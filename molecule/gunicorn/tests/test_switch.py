@@ -173,7 +173,7 @@ def test_in_place_killed_half_way_the_old_release_is_back(crucible, in_place):
     assert result["result"] == "ok", result
     assert result["previous"] == before
     assert load["failures"] == {}
-    assert "in-place.json" not in crucible.host.check_output("ls /var/lib/ringstand/crucible").split()
+    assert "unproven.json" not in crucible.host.check_output("ls /var/lib/ringstand/crucible").split()
 
 
 def test_what_was_only_started_can_be_followed(crucible):
