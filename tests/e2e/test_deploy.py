@@ -8,6 +8,7 @@ from conftest import NAME
 from load import visitors
 from shop_revisions import BAD_REVISION
 
+NOTICE = "gunicorn.conf.py of the source is not read"
 GOOD_REVISION = '''
 """A column that the code of before does not know."""
 
@@ -45,7 +46,9 @@ def test_a_deploy_and_a_rollback_lose_no_request(site, team):
 
 def test_what_is_live_is_not_deployed_again(team):
     team.change("third")
-    assert team.play("deploy.yml", "-e", "app=shop").recap("changed") == 1
+    (team.source / "gunicorn.conf.py").write_text("workers = 99\n")
+    deployed = team.play("deploy.yml", "-e", "app=shop")
+    assert (deployed.recap("changed"), deployed.output.count(NOTICE)) == (1, 1), deployed.output[-3000:]
     assert team.play("deploy.yml", "-e", "app=shop").recap("changed") == 0
 
 
@@ -114,6 +117,7 @@ def test_an_app_that_does_not_import_is_refused_before_its_migrations(site, team
         module.write_text(good)
     assert run.code != 0
     assert "no_such_module" in run.output
+    assert run.output.count(NOTICE) == 1
     assert seen.failures == {}
     assert set(seen.releases) == {before}
 

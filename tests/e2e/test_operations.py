@@ -1,10 +1,12 @@
-"""To live with an app: maintenance, what the doctor finds, the database shell."""
+"""To live with an app: the playbooks for it, maintenance, what the doctor finds, the database shell."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
+import pytest
 from conftest import CHECKOUT
 
 PLAYBOOKS = CHECKOUT / "playbooks"
@@ -30,6 +32,36 @@ ILLS = {
     ),
     ("shop", "activation"): (f"echo '{FAILED}' >> {LEDGER}", f"sed -i '$ d' {LEDGER}"),
 }
+
+
+# What each playbook for an app says that is asked for what cannot be.
+REFUSED = [
+    ("restart", {}, "Name the app with -e app=…"),
+    ("restart", {"app": "nobody"}, "Apps on this host: shop"),
+    ("rollback", {"app": "nobody"}, "Apps on this host: shop"),
+    ("rollback", {"app": "shop", "release": "v0"}, "no complete release on this host has that id or version"),
+    ("env", {"app": "--help"}, "that is not a name of an app"),
+    ("run", {"app": "shop"}, "Name the command with -e command=…"),
+    ("logs", {"app": "shop", "process": "wroker"}, "shop has no such process"),
+    ("logs", {"app": "shop", "grep": "("}, "Bad pattern"),
+    ("scale", {"app": "shop", "process": "worker", "count": "nine"}, "gives no number from 0 to 100"),
+]
+
+
+def play(site, name: str, *options: str, **variables: str):
+    """A playbook, run by ann."""
+    given = [f"-e{json.dumps({key: value})}" for key, value in variables.items()]
+    return site.play(*options, *given, playbook=str(PLAYBOOKS / f"{name}.yml"),
+                     environment={"USER": "ann", "SUDO_USER": ""})
+
+
+def words(run) -> str:
+    """What a playbook has said, however it was wrapped."""
+    return " ".join(run.output.split())
+
+
+def state(site) -> dict:
+    return json.loads(site.root("ringstand --json status shop"))["apps"][0]
 
 
 def examine(site) -> dict:
@@ -60,17 +92,15 @@ def test_the_doctor_finds_what_is_wrong_and_nothing_else(site):
 
 
 def test_maintenance_outlives_runs_and_lets_deploys_through(site):
-    def play(state: str):
-        return site.play("-e", "app=shop", "-e", f"state={state}", playbook=str(PLAYBOOKS / "maintenance.yml"))
-
-    begun = play("on")
+    begun = play(site, "maintenance", app="shop", state="on")
     try:
         assert (begun.code, begun.recap("changed")) == (0, 1), begun.output[-3000:]
-        assert play("on").recap("changed") == 0
+        assert play(site, "maintenance", app="shop", state="on").recap("changed") == 0
+        assert state(site)["maintenance"]["by"] == "ann"
         assert site.ask("/health/ready").status == 503
         run = site.play()
         assert (run.code, run.changed()) == (0, []), run.output[-3000:]
-        deployed = site.play("-e", "app=shop", "-e", "force=true", playbook=str(PLAYBOOKS / "deploy.yml"))
+        deployed = play(site, "deploy", app="shop", force="true")
         assert deployed.code == 0, deployed.output[-3000:]
         assert site.ask("/health/ready").status == 503
         assert "visitors get 503" in site.root("ringstand status")
@@ -79,6 +109,55 @@ def test_maintenance_outlives_runs_and_lets_deploys_through(site):
         ended = site.root("ringstand maintenance shop off")
     assert "not in maintenance; a visitor gets 200" in ended
     assert site.ask("/health/ready").status == 200
+
+
+def test_the_playbooks_that_look(site):
+    live = state(site)
+    shown = {
+        "status": (play(site, "status"), f"({live['release']}), active, schema {live['schema_revision']}"),
+        "run": (play(site, "run", app="shop", command="echo $RELEASE_ID; id -un"), f"- {live['release']} - shop"),
+        "logs": (play(site, "logs", app="shop", process="web", lines="5", grep="Booting"), "Booting worker with pid"),
+        "nothing": (play(site, "logs", app="shop", grep="never-written"), "-- No entries --"),
+        "env": (play(site, "env", app="shop"), "- SECRET_KEY sha256 "),
+        "backup": (play(site, "backup"), "dumps, files, verify were good at"),
+        "doctor": (play(site, "doctor", app="shop"), ""),
+    }
+    for name, (run, said) in shown.items():
+        assert said in words(run), run.output[-3000:]
+        assert run.code == 0 or name == "doctor", run.output[-3000:]
+        assert not [value for value in site.planted.values() if value in run.output]
+    problems = set(re.findall(r"problem, (\w+):", shown["doctor"][0].output))
+    assert problems <= NOT_OURS, shown["doctor"][0].output[-3000:]
+    assert shown["doctor"][0].code == (2 if problems else 0)
+    assert state(site)["release"] == live["release"]
+
+
+def test_who_restarted_and_scaled_is_known(site):
+    before = site.root("systemctl show --property=MainPID --value 'ringstand-shop@*'")
+    foreseen = play(site, "restart", "--check", app="shop")
+    assert (foreseen.code, foreseen.recap("changed")) == (0, 1), foreseen.output[-3000:]
+    assert site.root("systemctl show --property=MainPID --value 'ringstand-shop@*'") == before
+    restarted = play(site, "restart", app="shop")
+    assert (restarted.code, restarted.recap("changed")) == (0, 1), restarted.output[-3000:]
+    assert f"({state(site)['release']}) was started anew" in words(restarted)
+    for count, running, changed in (("2", 2, 1), ("2", 2, 0), ("default", 1, 1)):
+        scaled = play(site, "scale", app="shop", process="worker", count=count)
+        assert (scaled.code, scaled.recap("changed")) == (0, changed), scaled.output[-3000:]
+        assert f"{running} of {running} running" in words(scaled)
+    told = site.root("ringstand releases shop")
+    release = re.escape(state(site)["release"])
+    for kind in ("restart", "scale"):
+        assert re.search(rf"^\S+Z  {kind} +ann +{release}  ok  +[\d.]+ s$", told, re.MULTILINE), told
+    assert re.search(rf"^{release}  live  +\S+  schema \w+  live \S+Z$", told, re.MULTILINE), told
+
+
+@pytest.mark.parametrize(("name", "variables", "reason"), REFUSED)
+def test_what_cannot_be_is_refused(site, name, variables, reason):
+    before = site.root(f"cat {LEDGER}")
+    run = play(site, name, **variables)
+    assert (run.code, run.recap("changed"), run.recap("failed")) == (2, 0, 1), run.output[-3000:]
+    assert reason in words(run), run.output[-3000:]
+    assert site.root(f"cat {LEDGER}") == before or name == "rollback"
 
 
 def test_a_page_of_the_app_is_shown_and_no_link_of_it(site):
