@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # the program on the host has no Ansible
 PROGRAM = "/usr/local/bin/ringstand"
 # Raised when an argument of the program or a key of its output changes its meaning.
 PROTOCOL = 1
+# Not a module's to return: Ansible takes a result with ``started`` for that of a task that goes on in the background.
+_NOT_RETURNED = ("result", "started")
 
 
 def _run(arguments: list[str], stdin: str | None) -> tuple[int, dict[str, Any], str]:
@@ -60,7 +62,7 @@ def exit_with(module: AnsibleModule, *arguments: str, stdin: str | None = None, 
     for problem in answer.get("problems") or []:
         module.warn(problem)
     warn_of(module, answer)
-    module.exit_json(**{**{key: value for key, value in answer.items() if key != "result"}, **instead})
+    module.exit_json(**{**{key: value for key, value in answer.items() if key not in _NOT_RETURNED}, **instead})
 
 
 def fail_with(module: AnsibleModule, error: RingstandError) -> NoReturn:

@@ -18,7 +18,7 @@ from module_result import result_of
 
 NOTICE = "gunicorn.conf.py of the source is not read"
 ABOUT = {"notices": [NOTICE], "processes": []}
-OK = {"result": "ok", "changed": True, "release": "r2", **ABOUT}
+OK = {"result": "ok", "changed": True, "release": "r2", "started": "2026-11-21T12:00:00Z", **ABOUT}
 FAILED = {"result": "failed", "reason": "Failed to import", "details": {"phases": {}, **ABOUT}}
 # With the arguments that the program is given.
 MODULES = [
@@ -64,6 +64,7 @@ def test_a_notice_is_a_warning(
     assert given == arguments
     assert warnings == result["notices"] == [NOTICE]
     assert result["changed"] is (module is not follow)
+    assert "started" not in result or module is deploy, "in the background it would never end"
 
 
 @pytest.mark.parametrize(("module", "options", "arguments"), MODULES)
