@@ -39,7 +39,7 @@ def went_live(entries: Entries, release: str) -> str | None:
 def _ended(entry: Mapping[str, Any]) -> str | None:
     try:
         return utc(from_utc(entry["started"]) + entry["seconds"])
-    except (KeyError, TypeError, ValueError):  # a line that somebody else has written
+    except (KeyError, TypeError, ValueError, OverflowError):  # a line that somebody else has written
         return None
 
 
