@@ -16,7 +16,8 @@ from .response_headers import security_headers
 Item = dict[str, Any]
 
 LOOPBACK = ("127.0.0.1", "::1")
-# What a location says of itself counts instead of what its site says.
+# What a location says of itself counts instead of what is said around it.
+ACCESS = ("allow", "deny", "users")
 LIMITS = ("rate_limit", "connection_limit", "client_max_body_size_mb", "timeout_seconds", "buffering_enabled")
 RATE_UNITS = {"second": ("r/s", 1), "minute": ("r/m", 60)}
 # What may be under way to an app is more than it answers at once, and no longer a queue than visitors bear.
@@ -99,8 +100,9 @@ def _complete(
     headers, further = security_headers(site.get("security") or {}, hsts_max_age_seconds)
     defaults = {"timeout_seconds": timeout_seconds, "client_max_body_size_mb": body_size_mb, "buffering_enabled": True}
     limits = {**defaults, **{key: site[key] for key in LIMITS if key in site}}
-    places: list[Item] = [{"path": "/"}, *as_list(site.get("locations"))]
-    locations = [_location(name, number, place, access, limits) for number, place in enumerate(places)]
+    locations = _locations(name, [{"path": "/", "access": access, **limits}, *as_list(site.get("locations"))])
+    static = [_files(place, locations) for place in as_list(site.get("static"))]
+    media = [_files(place, locations) for place in as_list(site.get("media"))]
     errors = {int(status): page for status, page in (site.get("error_pages") or {}).items()}
     return {
         **site,
@@ -109,40 +111,99 @@ def _complete(
         "redirects": [_redirect(site, redirect) for redirect in as_list(site.get("redirects"))],
         "headers": headers,
         "further_headers": further,
-        # What not everybody may see is not for a shared cache either.
-        "cache_scope": "private" if as_list(access.get("allow")) or access.get("users") else "public",
         "trusted_proxies": _trusted_proxies(site.get("trusted_proxies") or {}),
         "locations": locations,
+        "static": static,
+        "media": media,
+        # A static file that is not there is asked of the app, where and as its location would.
+        "fallbacks": [
+            {**locations[number], "path": _fallback(number)}
+            for number in sorted({0, *(place["around"] for place in static)})
+        ],
         "users": [_users(location, salts) for location in locations if location["users"]],
         "error_pages": [{"status": status, **_error_page(status, page)} for status, page in sorted(errors.items())],
     }
 
 
-def _location(name: str, number: int, place: Mapping[str, Any], site_access: Item, site_limits: Item) -> Item:
-    """One location; the first one is the site itself."""
-    said = {key: value for key, value in (place.get("access") or {}).items() if value is not None}
-    access = {**site_access, **said}
-    limits = {**site_limits, **{key: place[key] for key in LIMITS if place.get(key) is not None}}
-    zone, rate = f"ringstand_{name}_{number}", limits.get("rate_limit")
+def _locations(name: str, places: list[Item]) -> list[Item]:
+    """Each place with all that counts in it; the first one is the site itself.
+
+    nginx takes the longest location only. So what one does not say is written into it from the next longest around it:
+    what is below a protected path is protected, and a limit is one for the place that says it and all below.
+    """
+    found: dict[int, Item] = {}
+    for number in sorted(range(len(places)), key=lambda one: len(places[one]["path"])):
+        place = places[number]
+        around = found[_around(place["path"], places)] if number else {"said_by": {}, "effective": {}}
+        access = {key: value for key, value in (place.get("access") or {}).items() if value is not None}
+        limits = {key: place[key] for key in LIMITS if place.get(key) is not None}
+        found[number] = {
+            "path": place["path"],
+            "said_by": {**around["said_by"], **dict.fromkeys([*access, *limits], number)},
+            "effective": {**around["effective"], **access, **limits},
+        }
+    site = found[0]["effective"]
+    return [_location(name, number, found[number], site) for number in range(len(places))]
+
+
+def _around(path: str, places: list[Item]) -> int:
+    """The number of the longest place that holds ``path``; as nginx does it, beginnings are compared, not folders."""
+    holding = [one for one, place in enumerate(places) if place["path"] != path and path.startswith(place["path"])]
+    return max(holding, key=lambda one: len(places[one]["path"]))
+
+
+def _location(name: str, number: int, place: Item, site: Item) -> Item:
+    effective, said_by = place["effective"], place["said_by"]
+    rate, by = effective.get("rate_limit"), {key: said_by.get(key, 0) for key in (*ACCESS, *LIMITS)}
+    zones = {key: f"ringstand_{name}_{by[key]}" for key in ("rate_limit", "connection_limit")}
     # The server's rules count in a location that says nothing; there they are not said again.
-    is_said = bool(said) or number == 0
-    open_to_all = ["allow all"] if _access_rules(site_access) else []
-    closed = "on" if access.get("users") else "off" if number and site_access.get("users") else ""
-    # A limit of the site is one for all of its locations.
-    rate_zone = zone if place.get("rate_limit") or number == 0 else f"ringstand_{name}_0"
-    connection_zone = zone if place.get("connection_limit") or number == 0 else f"ringstand_{name}_0"
+    rules = _rules(effective, site) if number == 0 or any(by[key] for key in ACCESS) else {"access": [], "password": ""}
     return {
-        **limits,
+        **{key: effective[key] for key in LIMITS if key in effective},
+        **rules,
         "path": place["path"],
-        "access": (_access_rules(access) or open_to_all) if is_said else [],
-        "password": closed if is_said else "",
-        "users": (access.get("users") or {}) if is_said else {},
-        "users_file": name if number == 0 else f"{name}.{number}",
-        "rate": _rate(rate, rate_zone, own=rate_zone == zone) if rate else None,
-        "connections": {"zone": f"{connection_zone}_connections", "own": connection_zone == zone}
-        if limits.get("connection_limit")
+        "effective": effective,
+        "users": effective.get("users") or {} if by["users"] == number else {},
+        "users_file": f"{name}.{by['users']}" if by["users"] else name,
+        "cache_scope": _cache_scope(effective),
+        "rate": _rate(rate, zones["rate_limit"], own=by["rate_limit"] == number) if rate else None,
+        "connections": {
+            "zone": f"{zones['connection_limit']}_connections",
+            "own": by["connection_limit"] == number,
+        }
+        if effective.get("connection_limit")
         else None,
     }
+
+
+def _rules(access: Item, site: Item) -> Item:
+    """Who may come in where not what the server says counts, but ``access``."""
+    return {
+        "access": _access_rules(access) or (["allow all"] if _access_rules(site) else []),
+        "password": "on" if access.get("users") else "off" if site.get("users") else "",
+    }
+
+
+def _cache_scope(access: Item) -> str:
+    """What not everybody may see is not for a shared cache either."""
+    return "private" if as_list(access.get("allow")) or access.get("users") else "public"
+
+
+def _files(place: Mapping[str, Any], locations: list[Item]) -> Item:
+    """Files that nginx serves itself: to whom may come into the location around them."""
+    number = _around(f"/{place['url'].strip('/')}/", locations)
+    keys = ("access", "password", "users_file", "cache_scope")
+    access = {key: locations[number][key] for key in keys}
+    if number == 0:
+        access.update(access=[], password="")
+    if place.get("internal"):
+        # Whoever comes from the app was let in by the rules of where it was asked, which may be others.
+        access.update(_rules({}, locations[0]["effective"]), cache_scope="private")
+    return {**place, **access, "around": number, "fallback": _fallback(number)}
+
+
+def _fallback(number: int) -> str:
+    return f"@app_{number}" if number else "@app"
 
 
 def _rate(rate: Mapping[str, Any], zone: str, own: bool) -> Item:

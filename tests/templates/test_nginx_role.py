@@ -77,7 +77,7 @@ def location(server: list[Directive], *arguments: str) -> list[Directive]:
 
 FULL: dict[str, Any] = {
     **SITE,
-    "static": STATIC,
+    "static": [*STATIC, {"url": "/admin/static/", "dir": "/srv/shop/admin"}],
     "media": [
         {"url": "/media/", "dir": "/srv/shop/shared/media"},
         {"url": "/private/", "dir": "/srv/p", "internal": True},
@@ -97,6 +97,7 @@ FULL: dict[str, Any] = {
         {"path": "/events/", "buffering_enabled": False, "timeout_seconds": 3600},
         {"path": "/hooks/", "access": {"users": {}, "allow": []}},
         {"path": "/admin/", "access": {"users": {"bob": "correct horse battery"}}},
+        {"path": "/admin/upload/", "client_max_body_size_mb": 500},
     ],
     "redirects": [
         {"domains": ["shop.example.org", "www.shop.example.org"]},
@@ -483,6 +484,16 @@ def test_who_may_come_in_is_said_once_and_otherwise_by_a_location() -> None:
     assert named(hooks, "deny") == [["192.0.2.7"]]
     assert named(admin, "auth_basic_user_file") == [["/etc/nginx/ringstand/users/shop.5"]]
     assert not named(location(secure, "/login"), "auth_basic")
+
+
+def test_a_password_counts_for_all_below() -> None:
+    secure = blocks(config(render(FULL), SHOP), "server")[-1]
+    for place in (["/admin/upload/"], ["^~", "/admin/static/"], ["@app_5"]):
+        assert named(location(secure, *place), "auth_basic_user_file") == [["/etc/nginx/ringstand/users/shop.5"]]
+    assert named(location(secure, "^~", "/admin/static/"), "try_files") == [["$uri", "@app_5"]]
+    assert not named(location(secure, "^~", "/static/"), "auth_basic")
+    assert named(location(secure, "^~", "/private/"), "auth_basic") == [["off"]]
+    assert named(location(secure, "^~", "/private/"), "allow") == [["all"]]
 
 
 def test_the_host_gets_hashes_which_stay_as_they_are() -> None:

@@ -108,15 +108,17 @@ def test_one_at_a_time_where_it_is_said(ask):
 
 
 def test_a_password_is_asked_for(host, ask):
-    def secret(password):
-        return ask("/secret/", Authorization="Basic " + base64.b64encode(f"alice:{password}".encode()).decode())[
-            0
-        ].status
+    def secret(path, password):
+        login = base64.b64encode(f"alice:{password}".encode()).decode()
+        return ask(f"/secret/{path}", Authorization=f"Basic {login}")[0].status
 
     assert ask("/secret/")[0].headers["WWW-Authenticate"] == 'Basic realm="Restricted"'
-    assert (secret("correct horse battery"), secret("wrong")) == (200, 401)
+    for path in ("", "upload/", "static/shop.css", "static/of-the-app.css", "media/picture.png"):
+        assert (ask(f"/secret/{path}")[0].status, secret(path, "correct horse battery")) == (401, 200), path
+    assert secret("", "wrong") == 401
     file = host.file("/etc/nginx/ringstand/users/edge.3")
     assert (file.user, file.group, file.mode, "correct" in file.content_string) == ("root", "www-data", 0o640, False)
+    assert not host.file("/etc/nginx/ringstand/users/edge.7").exists
 
 
 def test_only_who_is_allowed_comes_in_and_this_machine(host, ask):

@@ -91,6 +91,62 @@ def test_an_empty_list_of_a_location_lets_everybody_in() -> None:
     assert site["locations"][1]["access"] == ["allow all"]
 
 
+ALICE, BOB, OFFICE = {"users": {"alice": "$6$x"}}, {"users": {"bob": "$6$x"}}, {"allow": ["192.0.2.0/24"]}
+CLOSED = ["allow 127.0.0.1", "allow ::1", "allow 192.0.2.0/24", "deny all"]
+
+
+@pytest.mark.parametrize(
+    ("site", "around", "said", "expected"),
+    [
+        # The rules of a location below /admin/, whether it asks for a password, and of whom.
+        ({}, ALICE, {}, ([], "on", "shop.1")),
+        (BOB, ALICE, {}, ([], "on", "shop.1")),
+        ({}, {**ALICE, **OFFICE}, {}, (CLOSED, "on", "shop.1")),
+        ({}, ALICE, OFFICE, (CLOSED, "on", "shop.1")),
+        ({}, OFFICE, {"allow": []}, ([], "", "shop")),
+        (OFFICE, ALICE, {"allow": []}, (["allow all"], "on", "shop.1")),
+        ({}, ALICE, {"users": {}}, ([], "", "shop.2")),
+        (ALICE, {"users": {}}, {}, ([], "off", "shop.1")),
+        (ALICE, {"users": {}}, BOB, ([], "on", "shop.2")),
+        (ALICE, {}, {}, ([], "", "shop")),
+    ],
+)
+def test_what_is_below_a_protected_location_is_protected(site: Any, around: Any, said: Any, expected: Any) -> None:
+    # In any order, and one in between that says nothing of it.
+    below = [{"path": "/admin/upload/new/", "access": said, "timeout_seconds": 600}, {"path": "/admin/upload/"}]
+    found = complete(access=site, locations=[{"path": "/admin/", "access": around}, *below])["locations"][2]
+    assert (found["access"], found["password"], found["users_file"]) == expected
+
+
+def test_files_below_a_protected_location_are_protected() -> None:
+    site = complete(
+        access=BOB,
+        locations=[{"path": "/admin", "access": {**ALICE, **OFFICE}, "rate_limit": {"requests": 1}}],
+        static=[{"url": "/admin/static", "dir": "/s"}, {"url": "/static/", "dir": "/s"}],
+        media=[{"url": "/admin/files/", "dir": "/m"}, {"url": "/p/", "dir": "/m", "internal": True}],
+    )
+    keys = ("access", "password", "users_file", "cache_scope")
+    inside, outside = [[place[key] for key in keys] for place in site["static"]]
+    files, internal = [[place[key] for key in keys] for place in site["media"]]
+    assert inside == files == [CLOSED, "on", "shop.1", "private"]
+    assert outside == [[], "", "shop", "private"], "the server's rules count there"
+    assert internal == [[], "off", "shop", "private"], "the app has let in whom it sends there"
+    # What is not among the static files is asked of the app as any other path there.
+    assert [(place["path"], place["password"]) for place in site["fallbacks"]] == [("@app", "on"), ("@app_1", "on")]
+    assert [place["fallback"] for place in site["static"]] == ["@app_1", "@app"]
+    assert site["fallbacks"][1]["rate"]["own"] == site["locations"][1]["rate"]["own"]
+    assert [users["file"] for users in site["users"]] == ["shop", "shop.1"]
+
+
+def test_limits_count_below_the_location_that_says_them() -> None:
+    api = {"path": "/api/", "rate_limit": {"requests": 5}, "connection_limit": 2, "timeout_seconds": 99}
+    site = complete(locations=[{"path": "/api/a/", "timeout_seconds": 9}, api, {"path": "/apiary/"}])
+    _site, below, _api, beside = site["locations"]
+    assert (below["rate"]["zone"], below["rate"]["own"]) == ("ringstand_shop_2", False)
+    assert below["connections"] == {"zone": "ringstand_shop_2_connections", "own": False}
+    assert (below["timeout_seconds"], beside["timeout_seconds"], beside["rate"]) == (9, 30, None)
+
+
 def test_an_unchanged_password_keeps_its_hash_and_a_hash_stays_as_it_is() -> None:
     users = {"alice": "correct horse battery", "bob": "$6$salt$" + "a" * 86}
     first = nginx_complete([{**SITE, "access": {"users": users}}])[0]["users"][0]["content"]
