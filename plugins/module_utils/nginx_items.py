@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -111,6 +112,7 @@ def _complete(
         "redirects": [_redirect(site, redirect) for redirect in as_list(site.get("redirects"))],
         "headers": headers,
         "further_headers": further,
+        "extra_headers": _extra_headers(site.get("extra_configuration") or ""),
         "trusted_proxies": _trusted_proxies(site.get("trusted_proxies") or {}),
         "locations": locations,
         "static": static,
@@ -123,6 +125,17 @@ def _complete(
         "users": [_users(location, salts) for location in locations if location["users"]],
         "error_pages": [{"status": status, **_error_page(status, page)} for status, page in sorted(errors.items())],
     }
+
+
+def _extra_headers(configuration: str) -> list[str]:
+    """What is said after each ``add_header`` for the whole server, for the locations that add some of their own."""
+    found = [one.arguments for one in nginx.parse(configuration) if one.name == "add_header"]
+    # One without a value is for nginx to refuse.
+    return [" ".join([words[0], _quoted(words[1]), *words[2:]]) for words in found if len(words) > 1]
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if re.search(r'(?<!\\)"', value) else f'"{value}"'
 
 
 def _locations(name: str, places: list[Item]) -> list[Item]:

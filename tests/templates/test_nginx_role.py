@@ -24,6 +24,7 @@ MAIN = "/etc/nginx/modules-enabled/zz-ringstand.conf"
 SHOP = "/etc/nginx/ringstand/sites/shop.conf"
 SERVER = "/etc/nginx/ringstand/server.conf"
 HEADERS = "/etc/nginx/ringstand/headers.conf"
+SHOP_HEADERS = "/etc/nginx/ringstand/headers/shop.conf"
 PROXY = "/etc/nginx/ringstand/proxy.conf"
 MAPS = "/etc/nginx/ringstand/maps.conf"
 UNKNOWN_NAMES = "/etc/nginx/ringstand/default.conf"
@@ -157,10 +158,36 @@ def test_a_file_has_the_headers_of_the_site_written_out() -> None:
 
 
 def test_a_header_of_the_extra_configuration_is_on_files_too() -> None:
-    _plain, secure = shop(static=STATIC, extra_configuration="add_header X-Clacks-Overhead GNU;")
-    found = location(secure, "^~", "/static/")
-    assert named(found, "add_header") == []
-    assert named(found, "set") == [["$ringstand_cache_given", "public, $ringstand_static_cache"]]
+    extra = "add_header X-Clacks-Overhead 'GNU \"Terry\"' always; add_header X-A b; location /x { add_header X-B c; }"
+    _plain, secure = shop(static=STATIC, media=FULL["media"], extra_configuration=extra)
+    for url in ("/static/", "/media/", "/private/"):
+        found = named(location(secure, "^~", url), "add_header")
+        assert ["X-Clacks-Overhead", 'GNU "Terry"', "always"] in found and ["X-A", "b"] in found
+        assert not [arguments for arguments in found if arguments[0] == "X-B"]
+        assert ["X-Content-Type-Options", "nosniff", "always"] in found
+
+
+def test_a_file_that_the_app_sends_to_has_the_headers_of_the_site() -> None:
+    """Not those by variables, which nothing sets where the app has set the header: nginx drops most of the app's."""
+    secure = blocks(config(render(FULL), SHOP), "server")[-1]
+    for place in ("/media/", "/private/"):
+        found = {arguments[0]: arguments[1:] for arguments in named(location(secure, "^~", place), "add_header")}
+        assert found["Content-Security-Policy"] == ["$ringstand_media_csp", "always"]
+        assert found["Strict-Transport-Security"] == ["max-age=63072000; includeSubDomains; preload", "always"]
+        assert found["X-Robots-Tag"] == ["noindex", "always"]
+        # nginx keeps these two of the app's.
+        assert found["Cache-Control"] == ["$ringstand_cache_control", "always"]
+        assert found["Content-Disposition"] == ["$ringstand_disposition"]
+
+
+def test_a_location_of_ones_own_includes_the_headers_of_the_site() -> None:
+    files = render(FULL)
+    found = config(files, SHOP_HEADERS)
+    assert named(found, "include") == [["ringstand/headers.conf"]]
+    assert named(found, "add_header") == [["X-Robots-Tag", "$ringstand_shop_header_1", "always"]]
+    with_tls = [server for server in blocks(config(files, SHOP), "server") if named(server, "ssl_certificate")]
+    assert all(["ringstand/headers/shop.conf"] in named(server, "include") for server in with_tls)
+    assert render(nginx_removed_sites=["shop"])[SHOP_HEADERS]["state"] == "absent"
 
 
 def test_http_goes_to_https_and_answers_challenges() -> None:
@@ -534,7 +561,6 @@ def test_uploads_run_nothing_and_lead_nowhere_else() -> None:
     _plain, secure = shop(media=FULL["media"])
     media, private = location(secure, "^~", "/media/"), location(secure, "^~", "/private/")
     assert named(media, "disable_symlinks") == [["on", "from=/srv/shop/shared/media/"]]
-    assert ["$ringstand_content_security_policy_given", "$ringstand_media_csp"] in named(media, "set")
     assert (named(media, "internal"), named(private, "internal")) == ([], [[]])
     assert not named(media, "proxy_pass")
 

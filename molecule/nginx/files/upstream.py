@@ -40,7 +40,19 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/own-headers"):
             self.answer(Referrer_Policy="no-referrer", X_Request_ID="mine", Strict_Transport_Security="max-age=60")
         elif self.path.startswith("/accelerated"):
-            self.answer(X_Accel_Redirect="/private/picture.png", Cache_Control="private, max-age=5")
+            # With all that an app may set itself, as by Flask-Talisman.
+            self.answer(
+                X_Accel_Redirect="/private" + (self.path.removeprefix("/accelerated") or "/picture.png"),
+                Cache_Control="private, max-age=5",
+                Strict_Transport_Security="max-age=60",
+                Content_Security_Policy="default-src *",
+                X_Content_Type_Options="sniff",
+                Referrer_Policy="unsafe-url",
+                Permissions_Policy="camera=*",
+                Cross_Origin_Opener_Policy="unsafe-none",
+                Cross_Origin_Resource_Policy="cross-origin",
+                X_Robots_Tag="all",
+            )
         elif self.path.startswith("/stream"):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")

@@ -78,7 +78,7 @@ def ask(address):
     return asked
 
 
-@pytest.mark.parametrize("path", ["/", "/static/shop.css", "/broken", "/limited/", "/robots.txt", "/inside/"])
+@pytest.mark.parametrize("path", ["/", "/static/shop.css", "/broken", "/limited/", "/robots.txt", "/own", "/inside/"])
 def test_each_header_is_on_every_answer(ask, path):
     response, _text = ask(path)
     assert {name: response.headers[name] for name in HEADERS} == HEADERS
@@ -177,6 +177,14 @@ def test_uploads_are_shown_or_offered_and_run_nothing(ask):
 def test_a_private_upload_is_given_out_by_the_app(ask):
     response, text = ask("/accelerated")
     assert (response.status, text, response.headers["Cache-Control"]) == (200, "png", "private, max-age=5")
+    # What the app has set of these is lost on that way.
+    expected = {**HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    assert {name: response.headers[name] for name in HEADERS} == expected
+    response, _text = ask("/accelerated/page.html")
+    assert (response.headers["Content-Disposition"], response.headers["X-Content-Type-Options"]) == ("attachment", "nosniff")
+    response, text = ask("/accelerated/missing.png")
+    assert (response.status, "No such file" in text) == (404, True)
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
 
 
 def test_files_compressed_before_are_served(ask):
