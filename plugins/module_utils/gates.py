@@ -25,7 +25,6 @@ def _health_check(settings: AppSettings, **where: Any) -> HealthCheck:
         host=health.get("host") or "",
         json=health.get("json") or {},
         text=health.get("text") or "",
-        headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"},
         **where,
     )
 
@@ -36,6 +35,7 @@ def slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) ->
         settings,
         path=settings.health["path"],
         socket_path=settings.layout.socket(slot),
+        headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"},
         release=f"{settings.name}/{release}",
         **limits,
     )
@@ -115,7 +115,10 @@ def prove(
 
 
 def nginx_check(settings: AppSettings, **limits: Any) -> HealthCheck:
-    """How nginx is asked, as by a visitor; ``limits`` are further arguments of a HealthCheck."""
+    """How nginx is asked, as by a visitor; ``limits`` are further arguments of a HealthCheck.
+
+    Without a header that names a client: by one, whoever comes through a trusted proxy is told from this machine.
+    """
     domain = settings.health.get("host") or settings.domains[0]
     return _health_check(
         settings,

@@ -21,6 +21,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 ACCESS = ("allow", "deny", "users")
 LIMITS = ("rate_limit", "connection_limit", "client_max_body_size_mb", "timeout_seconds", "buffering_enabled")
 RATE_UNITS = {"second": ("r/s", 1), "minute": ("r/m", 60)}
+# What a page asks for at once; of a minute's requests no more may come in its first second.
+BURST_OF_A_MINUTE = 20
 # What may be under way to an app is more than it answers at once, and no longer a queue than visitors bear.
 UNDER_WAY_LEAST, UNDER_WAY_MOST = 16, 256
 REAL_IP_HEADER = "X-Forwarded-For"
@@ -69,9 +71,10 @@ def nginx_complete(
     """
     given = plain(sites)
     share = connections_share(given, int(connections))
+    served = frozenset(nginx_names(given))
     return [
         {
-            **_complete(site, plain(salts or {}), timeout_seconds, body_size_mb, hsts_max_age_seconds),
+            **_complete(site, plain(salts or {}), timeout_seconds, body_size_mb, hsts_max_age_seconds, served),
             "max_connections": share if site.get("max_connections") is None else site["max_connections"],
         }
         for site in given
@@ -95,6 +98,7 @@ def _complete(
     timeout_seconds: int,
     body_size_mb: int,
     hsts_max_age_seconds: int,
+    served: frozenset[str],
 ) -> Item:
     site = {key: value for key, value in given.items() if value is not None}
     name, access = site["name"], site.get("access") or {}
@@ -109,7 +113,7 @@ def _complete(
         **site,
         "variable": variable_part(name),
         "names": all_names(site),
-        "redirects": [_redirect(site, redirect) for redirect in as_list(site.get("redirects"))],
+        "redirects": [_redirect(site, redirect, served) for redirect in as_list(site.get("redirects"))],
         "headers": headers,
         "further_headers": further,
         "extra_headers": _extra_headers(site.get("extra_configuration") or ""),
@@ -221,11 +225,15 @@ def _fallback(number: int) -> str:
 
 def _rate(rate: Mapping[str, Any], zone: str, own: bool) -> Item:
     unit, seconds = RATE_UNITS[rate.get("per") or "second"]
+    burst = rate.get("burst")
+    if burst is None:
+        # nginx measures the time between two requests: without any, the second one of a page is refused.
+        burst = rate["requests"] - 1 if seconds == 1 else min(rate["requests"], BURST_OF_A_MINUTE) - 1
     return {
         "zone": zone,
         "own": own,
         "rate": f"{rate['requests']}{unit}",
-        "burst": rate.get("burst") or 0,
+        "burst": burst,
         # Until another request is free.
         "retry_after_seconds": -(-seconds // rate["requests"]),
     }
@@ -255,12 +263,15 @@ def _users(location: Mapping[str, Any], salts: Mapping[str, Any]) -> Item:
     return {"file": location["users_file"], "content": "".join(lines)}
 
 
-def _redirect(site: Mapping[str, Any], redirect: Mapping[str, Any]) -> Item:
+def _redirect(site: Mapping[str, Any], redirect: Mapping[str, Any], served: frozenset[str]) -> Item:
     target = redirect.get("to") or as_list(site.get("domains"))[0]
     is_url = "://" in target
+    domain = "" if is_url else to_ascii_domain(target)
     return {
         "domains": [to_ascii_domain(domain) for domain in as_list(redirect["domains"])],
-        "target": target if is_url else f"https://{to_ascii_domain(target)}",
+        "target": target if is_url else f"https://{domain}",
+        # Another host may have another port.
+        "port_kept": domain in served,
         # A domain keeps the path, a URL is the place itself.
         "path_kept": not is_url,
         "status": 308 if redirect.get("permanent") is not False else 307,
@@ -268,7 +279,9 @@ def _redirect(site: Mapping[str, Any], redirect: Mapping[str, Any]) -> Item:
 
 
 def _trusted_proxies(trusted: Mapping[str, Any]) -> Item:
-    return {"addresses": as_list(trusted.get("addresses")), "header": trusted.get("header") or REAL_IP_HEADER}
+    header = trusted.get("header") or REAL_IP_HEADER
+    variable = f"$http_{header.lower().replace('-', '_')}"
+    return {"addresses": as_list(trusted.get("addresses")), "header": header, "variable": variable}
 
 
 def _error_page(status: int, page: str) -> Item:

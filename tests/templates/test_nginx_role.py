@@ -201,6 +201,55 @@ def test_http_goes_to_https_and_answers_challenges() -> None:
 def test_a_redirect_names_the_port_that_clients_see() -> None:
     plain, _secure = shop(nginx_public_https_port=8443)
     assert named(location(plain, "/"), "return") == [["308", "https://$host:8443$request_uri"]]
+    elsewhere = {"domains": ["blog.example.org"], "to": "blog.example.com"}
+    files = render({**FULL, "redirects": [*FULL["redirects"], elsewhere]}, nginx_public_https_port=8443)
+    servers = blocks(config(files, SHOP), "server")[1:-1]
+    assert [named(location(server, "/"), "return")[0][1] for server in servers] == [
+        "https://shop.example.com:8443$request_uri",
+        "https://shop.example.com/moved",
+        "https://blog.example.com$request_uri",
+    ]
+
+
+@pytest.mark.parametrize(("port", "values"), [(443, []), (8443, [["~:8443$", ":8443"]])])
+def test_an_app_is_told_of_no_port_but_the_public_one(port: int, values: list) -> None:
+    files = render(SITE, nginx_public_https_port=port)
+    (found,) = (d.block or [] for d in config(files, MAPS) if d.arguments[-1:] == ["$ringstand_port"])
+    assert [[d.name, *d.arguments] for d in found] == [["default", ""], *values]
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds"),
+    [
+        ("/static/app.1a2b3c4d5e6f7890abcd.css", 31536000),
+        ("/static/app.css?v=3", 31536000),
+        ("/static/assets/index-BfX3k9Qa.js", 31536000),
+        ("/static/assets/index-D-xk9_Qa.js.map", 31536000),
+        ("/static/assets/index-cjU5xwAA.css?x", 31536000),
+        ("/static/chunk-4QVVIHLG.js", 31536000),
+        ("/static/app.css", 3600),
+        ("/static/jquery-minified.js", 3600),
+        ("/static/Inter-SemiBold.woff2", 3600),
+        ("/static/lib-fancyBox.js", 3600),
+        ("/static/lib-Version2.js", 3600),
+        ("/static/lib-LICENSES.txt", 3600),
+        ("/static/fonts-webfont2.ttf", 3600),
+        ("/static/my-long-fileName.js", 3600),
+        ("/static/jquery.fancyBox.js", 3600),
+    ],
+)
+def test_a_name_that_changes_with_the_content_is_kept(path: str, seconds: int) -> None:
+    (found,) = (d.block or [] for d in config(render(), MAPS) if d.arguments[-1:] == ["$ringstand_static_cache"])
+    values = {d.name: d.arguments[0] for d in found}
+    matching = [value for pattern, value in values.items() if pattern[0] == "~" and re.search(pattern[1:], path)]
+    assert (matching or [values["default"]])[0].startswith(f"max-age={seconds},")
+
+
+@pytest.mark.parametrize(("version", "set_to"), [("1.26.3", []), ("1.28.0", [["10s"]])])
+def test_a_reload_spares_who_is_asking_where_nginx_can(version: str, set_to: list) -> None:
+    assert named(config(render(SITE, version=version), SERVER), "keepalive_min_timeout") == set_to
+    own = render(SITE, version=version, nginx_settings={"keepalive_min_timeout": "1s"})
+    assert named(config(own, SERVER), "keepalive_min_timeout") == [["1s"]]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +309,7 @@ def test_what_others_set_for_all_of_nginx_is_not_set_twice() -> None:
 def test_only_maps_and_formats_of_ours_touch_all_of_nginx() -> None:
     hashes = {f"{kind}_hash_{what}" for kind in ("server_names", "variables") for what in ("bucket_size", "max_size")}
     assert {d.name for d in config(render(SITE), HTTP)} == hashes | {"log_format", "include"}
-    assert {d.name for d in config(render(SITE), MAPS)} == {"geo", "map"}
+    assert {d.name for d in config(render(SITE), MAPS)} == {"map"}
     assert {d.name for d in config(render(SITE), UNKNOWN_NAMES)} == {"server"}
 
 
@@ -489,8 +538,8 @@ def test_a_location_has_its_limits() -> None:
     _plain, secure = shop(**{key: FULL[key] for key in ("rate_limit", "connection_limit", "locations")})
     (upstream_file,) = [config(render(FULL), SHOP)]
     assert ["$ringstand_client", "zone=ringstand_shop_1:5m", "rate=7r/m"] in named(upstream_file, "limit_req_zone")
-    assert named(location(secure, "/"), "limit_req") == [["zone=ringstand_shop_0"]]
-    assert named(location(secure, "@app"), "limit_req") == [["zone=ringstand_shop_0"]]
+    assert named(location(secure, "/"), "limit_req") == [["zone=ringstand_shop_0", "burst=19", "nodelay"]]
+    assert named(location(secure, "@app"), "limit_req") == [["zone=ringstand_shop_0", "burst=19", "nodelay"]]
     assert named(location(secure, "/login"), "limit_req") == [["zone=ringstand_shop_1", "burst=5", "nodelay"]]
     assert named(location(secure, "/login"), "set") == [["$ringstand_limit_wait", "9"]]
     assert named(location(secure, "/upload/"), "client_max_body_size") == [["200m"]]
@@ -552,9 +601,30 @@ def test_a_trusted_proxy_says_who_asks() -> None:
         assert named(server, "set_real_ip_from") == [["198.51.100.0/24"], ["2001:db8::/32"]]
         assert named(server, "real_ip_header") == [["X-Forwarded-For"]]
     assert ["$ringstand_scheme", "$ringstand_shop_scheme"] in named(secure, "set")
+    assert ["$ringstand_proxied", "$http_x_forwarded_for"] in named(secure, "set")
     _plain, secure = shop()
+    assert "$ringstand_proxied" not in dict(named(secure, "set"))
     assert not named(secure, "real_ip_header")
     assert "$ringstand_scheme" not in dict(named(secure, "set"))
+
+
+def test_who_is_named_by_a_proxy_is_not_this_machine() -> None:
+    (found,) = (d for d in config(render(), MAPS) if d.arguments[-1:] == ["$ringstand_local"])
+    assert found.arguments[0] == "$remote_addr $realip_remote_addr $ringstand_proxied"
+    assert [[d.name, *d.arguments] for d in found.block or []] == [
+        ["default", "0"],
+        ["127.0.0.1 127.0.0.1 ", "1"],
+        ["::1 ::1 ", "1"],
+    ]
+    assert "$realip" not in render(modules=[])[MAPS]["content"]
+    # Lists take the address for what it is said to be.
+    for site, places in ((FULL["access"], 1), ({}, 0)):
+        for proxies in ({}, FULL["trusted_proxies"]):
+            _plain, secure = shop(access=site, trusted_proxies=proxies)
+            assert len([d for d in secure if d.arguments == ["($ringstand_pretended)"]]) == (places if proxies else 0)
+    closed = {"path": "/a/", "access": {"allow": ["192.0.2.1"]}}
+    _plain, secure = shop(locations=[closed], trusted_proxies=FULL["trusted_proxies"])
+    assert ["($ringstand_pretended)"] in named(location(secure, "/a/"), "if")
 
 
 def test_uploads_run_nothing_and_lead_nowhere_else() -> None:

@@ -27,7 +27,8 @@ try_files upstream variables_hash_bucket_size variables_hash_max_size worker_rli
 """
 # Modules of others, which are there or not, whatever nginx's version.
 BROTLI = ["brotli", "brotli_comp_level", "brotli_min_length", "brotli_static", "brotli_types"]
-SINCE = {**dict.fromkeys([*OLD.split(), *BROTLI], "1.11.11"), "ssl_reject_handshake": "1.19.4", "http2": "1.25.1"}
+SINCE = {**dict.fromkeys([*OLD.split(), *BROTLI], "1.11.11"), "ssl_reject_handshake": "1.19.4", "http2": "1.25.1",
+         "keepalive_min_timeout": "1.27.4"}  # fmt: skip
 PARAMETERS_SINCE = {"quic": "1.25.0"}
 
 

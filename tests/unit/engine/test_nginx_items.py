@@ -47,16 +47,20 @@ def test_a_third_of_the_connections_is_shared_out(said: list, connections: int, 
 
 
 @pytest.mark.parametrize(
-    ("rate", "text", "wait"),
+    ("rate", "text", "burst", "wait"),
     [
-        ({"requests": 10}, "10r/s", 1),
-        ({"requests": 7, "per": "minute"}, "7r/m", 9),
-        ({"requests": 1, "per": "minute", "burst": 3}, "1r/m", 60),
+        ({"requests": 10}, "10r/s", 9, 1),
+        ({"requests": 10, "burst": 0}, "10r/s", 0, 1),
+        ({"requests": 7, "per": "minute"}, "7r/m", 6, 9),
+        ({"requests": 600, "per": "minute"}, "600r/m", 19, 1),
+        ({"requests": 1, "per": "minute"}, "1r/m", 0, 60),
+        ({"requests": 1, "per": "minute", "burst": 3}, "1r/m", 3, 60),
     ],
 )
-def test_clients_wait_until_another_request_is_free(rate: dict[str, Any], text: str, wait: int) -> None:
+def test_as_many_as_are_said_may_come_at_once(rate: dict[str, Any], text: str, burst: int, wait: int) -> None:
+    """And clients wait until another request is free."""
     found = complete(rate_limit=rate)["locations"][0]["rate"]
-    assert (found["rate"], found["retry_after_seconds"]) == (text, wait)
+    assert (found["rate"], found["burst"], found["retry_after_seconds"]) == (text, burst, wait)
 
 
 def test_a_limit_of_the_site_is_one_for_all_of_its_locations() -> None:
