@@ -22,7 +22,7 @@ from . import commands, links, x509
 from .errors import RingstandError
 
 CHAIN, KEY, CURRENT = "fullchain.pem", "privkey.pem", "current"
-PREFIX = "placeholder-"
+PREFIX, OWN_PREFIX = "placeholder-", "own-"
 PLACEHOLDER, REAL, UNREADABLE = "placeholder", "real", "unreadable"
 RENEW_BEFORE_DAYS = 30
 DAY_SECONDS = 86400
@@ -64,6 +64,10 @@ class Wanted:
     domains: Sequence[str]
     directory: str
     dns_plugin: str = ""
+
+
+# For who names no site where nginx has to show something: a name that no site can have (RFC 6761).
+NAMELESS = Wanted("names that no site has", ("invalid",), "/etc/ringstand/nameless")
 
 
 @dataclass
@@ -128,12 +132,13 @@ def _is_placeholder(directory: str, path: str) -> bool:
 
 
 def _leads_to_rubble(directory: str, chain: str, key: str) -> bool:
-    """Whether both files are our links to what an ACME client has, and that cannot be used (any more).
+    """Whether both files are our links to what an ACME client has or somebody brought, and that is of no use any more.
 
     nginx has to start nevertheless; whoever asks for certificates sees the placeholder and brings a real one again.
     """
     ours = all(links.target_of(path) == os.path.join(CURRENT, os.path.basename(path)) for path in (chain, key))
-    leads_away = os.path.isabs(links.target_of(os.path.join(directory, CURRENT)) or "")
+    target = links.target_of(os.path.join(directory, CURRENT)) or ""
+    leads_away = os.path.isabs(target) or target.startswith(OWN_PREFIX)
     return ours and leads_away and not x509.is_pair(chain, key)
 
 

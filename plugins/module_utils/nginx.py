@@ -17,6 +17,8 @@ from . import commands
 OWN_MARK = "ringstand"  # in the name of each file and folder that is ours
 TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{\w*\}|[^\s{};])+""", re.DOTALL)
 PUBLIC_PORTS = ("80", "443")
+# The first version with ssl_reject_handshake; any before shows a certificate to whoever names none of the sites.
+REJECTS_SINCE = (1, 19, 4)
 # Of each of its processes, as Debian and Ubuntu set it; 512 is nginx's own value.
 DISTRIBUTION_CONNECTIONS, DEFAULT_CONNECTIONS = 768, 512
 LOADED_MODULE = re.compile(r"ngx_(\w+)_module\.so$")
@@ -128,6 +130,11 @@ def describe_for(domains: Iterable[str]) -> dict[str, Any]:
     """What :func:`describe` finds, with the ``conflicts`` over ``domains``."""
     found = describe()
     return {**found, "conflicts": conflicts(found["servers"], domains)}
+
+
+def rejects_handshakes(version: str | None) -> bool:
+    """Whether nginx needs no certificate for names that it does not serve; of a version that is unknown the newest."""
+    return version is None or tuple(map(int, version.split("."))) >= REJECTS_SINCE
 
 
 def describe_build() -> dict[str, Any]:

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import links, x509
-from .certificates import CHAIN, CURRENT, KEY, PREFIX, REAL, Certificate, Wanted
+from .certificates import CHAIN, CURRENT, KEY, OWN_PREFIX, PREFIX, REAL, Certificate, Wanted
 from .errors import RingstandError
-
-OWN_PREFIX = "own-"
 
 
 @dataclass(frozen=True)

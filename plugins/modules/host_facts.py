@@ -223,6 +223,8 @@ def ready_nginx(wanted: list[certificates.Wanted]) -> dict[str, Any] | None:
     except RingstandError:
         return None  # said by the module that makes them
     found = nginx.describe_for(domain for item in wanted for domain in item.domains)
+    if not nginx.rejects_handshakes(found["version"]) and certificates.ensure(certificates.NAMELESS, 1, True).created:
+        return None
     return found if found["version"] else None
 
 

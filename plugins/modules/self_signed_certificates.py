@@ -17,6 +17,7 @@ description:
   - A placeholder of its own is made anew when its names changed, it ends within 30 days, cannot be read or its key can
     be read by others.
   - With O(certificates[].own) takes a certificate that somebody brings, when its key fits and it is for all domains.
+    Else the one that was there before stays, or a placeholder is made, and the task fails once all the others are done.
   - Works on all entries in one remote call and needs the program C(openssl).
 options:
   certificates:
@@ -61,6 +62,12 @@ options:
     default: 3650
   nginx_facts:
     description: Also return what nginx the host has and what others configured in it, which saves a role one call.
+      Where that is older than 1.19.4, and so shows a certificate to whoever names none of the sites, one without a name
+      is made in C(/etc/ringstand/nameless).
+    type: bool
+    default: false
+  in_parts:
+    description: Whether not to fail because of some certificates, but to return them as RV(refused).
     type: bool
     default: false
 attributes:
@@ -113,6 +120,16 @@ changed_paths:
   type: list
   elements: str
   sample: [/etc/ringstand/certificates/shop]
+refused:
+  description: The certificates that cannot be had as they are wanted, with C(name), C(reason) and what is in use
+    instead as C(state), of which V(unreadable) is nothing that a web server takes.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: shop
+      reason: "Failed to take the own certificate of shop: key is not its key, or cannot be read"
+      state: placeholder
 nginx:
   description: What the host's nginx is.
   returned: when O(nginx_facts=true)
@@ -166,6 +183,7 @@ nginx:
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringstand.flask.plugins.module_utils import certificates, nginx, own_certificates
@@ -197,6 +215,7 @@ def main() -> None:
             },
             "days": {"type": "int", "default": 3650},
             "nginx_facts": {"type": "bool", "default": False},
+            "in_parts": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -207,35 +226,59 @@ def main() -> None:
         for item in items
         if item["own"]
     }
-    try:
-        found = {
-            item.name: own_certificates.ensure(item, own[item.name], module.check_mode)
-            if item.name in own
-            else certificates.ensure(item, module.params["days"], module.check_mode)
-            for item in wanted
-        }
-    except RingstandError as error:
-        module.fail_json(msg=error.message, **error.details)
+    days, check = module.params["days"], module.check_mode
+    facts = nginx.describe_for(name for item in wanted for name in item.domains) if module.params["nginx_facts"] else {}
+    if facts and not nginx.rejects_handshakes(facts["version"]):
+        wanted.append(certificates.NAMELESS)
+    found: dict[str, certificates.Certificate] = {}
+    refused: list[RingstandError] = []
+    result: dict[str, Any] = {"refused": []}
+    for item in wanted:
+        found[item.name], error = _ensure(item, own.get(item.name), days, check)
+        if error:
+            refused.append(error)
+            state = found[item.name].state
+            result["refused"].append({"name": item.name, "reason": error.message, "state": state})
     created = [item for item in wanted if found[item.name].created]
-    result: dict[str, object] = {
-        "changed": bool(created),
-        "changed_paths": [item.directory for item in created],
-        "certificates": {name: certificate.as_dict() for name, certificate in found.items()},
-    }
+    result.update(
+        changed=bool(created),
+        changed_paths=[item.directory for item in created],
+        certificates={name: certificate.as_dict() for name, certificate in found.items()},
+    )
     if module._diff:
         result["diff"] = [
-            {"before_header": path, "after_header": path, "before": "", "after": _describe(item, own)}
+            {"before_header": path, "after_header": path, "before": "", "after": _describe(item, found)}
             for path, item in ((item.directory, item) for item in created)
         ]
-    if module.params["nginx_facts"]:
-        result["nginx"] = facts = nginx.describe_for(domain for item in wanted for domain in item.domains)
+    if facts:
+        result["nginx"] = facts
         if module.check_mode and facts["version"] is None:
             module.warn("nginx is not installed, so its version cannot be foreseen: taken as the newest")
+    if refused and not module.params["in_parts"]:
+        details = {key: value for error in refused for key, value in error.details.items()}
+        module.fail_json(msg=". ".join(error.message for error in refused), **details, **result)
     module.exit_json(**result)
 
 
-def _describe(item: certificates.Wanted, own: Mapping[str, object]) -> str:
-    return f"{'own certificate' if item.name in own else 'self-signed placeholder'} for {', '.join(item.domains)}\n"
+def _ensure(
+    wanted: certificates.Wanted, own: own_certificates.Own | None, days: int, check: bool
+) -> tuple[certificates.Certificate, RingstandError | None]:
+    """What is in use now, and why that is not what is wanted."""
+    refused = None
+    if own:
+        try:
+            return own_certificates.ensure(wanted, own, check), None
+        except RingstandError as error:
+            refused = error
+    try:
+        return certificates.ensure(wanted, days, check), refused
+    except RingstandError as error:
+        return certificates.Certificate(certificates.UNREADABLE), refused or error
+
+
+def _describe(item: certificates.Wanted, found: Mapping[str, certificates.Certificate]) -> str:
+    is_own = found[item.name].state == certificates.REAL
+    return f"{'own certificate' if is_own else 'self-signed placeholder'} for {', '.join(item.domains)}\n"
 
 
 if __name__ == "__main__":

@@ -286,8 +286,8 @@ def test_unknown_names_get_neither_answer_nor_certificate() -> None:
 def test_an_nginx_that_cannot_reject_a_handshake_gets_a_certificate_for_it() -> None:
     _plain, secure = blocks(config(render(SITE, version="1.18.0"), UNKNOWN_NAMES), "server")
     assert named(secure, "ssl_reject_handshake") == []
-    assert named(secure, "ssl_certificate_key") == [["/etc/ringstand/certificates/shop/privkey.pem"]]
-    assert len(blocks(config(render(version="1.18.0"), UNKNOWN_NAMES), "server")) == 1
+    assert named(secure, "ssl_certificate_key") == [["/etc/ringstand/nameless/privkey.pem"]], "it tells no site's name"
+    assert len(blocks(config(render(version="1.18.0"), UNKNOWN_NAMES), "server")) == 2
 
 
 def test_our_sites_come_after_the_servers_for_unknown_names() -> None:
