@@ -130,7 +130,7 @@ class Run:
         return ["it is time to renew it"] if self.by_timer and is_due(lineage.details, self.memory, site.name) else []
 
     def _must_wait(self, site: Wanted) -> bool:
-        attempts = self.memory.of(site.name)
+        attempts = self.memory.of(site.name).about(certificate_order.subject(self.client, site))
         if self.check or not attempts.waits(time.time()):
             return False
         if self.by_timer:
@@ -141,7 +141,7 @@ class Run:
         raise RingstandError(f"{attempts.reason}. It is not asked again before {until}, and then by the timer")
 
     def _order(self, site: Wanted, lineage: Lineage, outcome: Outcome) -> None:
-        attempts = self.memory.of(site.name)
+        attempts = self.memory.of(site.name).about(certificate_order.subject(self.client, site))
         try:
             if site.name in self.refused:
                 raise RingstandError(self.refused[site.name], step=certificate_attempts.PREFLIGHT)

@@ -31,12 +31,13 @@ PREFLIGHT, REHEARSAL, ORDER = "preflight", "rehearsal", "order"
 class Attempts:
     """Of one certificate. Times are seconds since the epoch, 0 where there is none.
 
-    ``failures`` counts those in a row; ``step``, ``kind`` and ``reason`` tell of the last one, and before ``next`` the
-    authority is not asked. ``rehearsed`` names what its staging directory has issued. ``window_*`` is what the
-    authority suggests for the certificate ``window_serial``, to be asked for again at ``window_next``.
+    ``failures`` counts those in a row for ``subject``; ``step``, ``kind`` and ``reason`` tell of the last one, and
+    before ``next`` the authority is not asked. ``rehearsed`` names what its staging directory has issued. ``window_*``
+    is what the authority suggests for the certificate ``window_serial``, to be asked for again at ``window_next``.
     """
 
     failures: int = 0
+    subject: str = ""
     step: str = ""
     kind: str = ""
     reason: str = ""
@@ -50,6 +51,13 @@ class Attempts:
     window_end: float = 0
     window_next: float = 0
 
+    def about(self, subject: str) -> Attempts:
+        """Forget the failures for another subject; what an earlier version remembers may be any."""
+        if self.subject not in ("", subject):
+            self._forget()
+        self.subject = subject
+        return self
+
     def failed(self, error: Exception, left: float, now: float) -> None:
         """Remember a failure; ``left`` is how long the certificate that is there still lasts, in seconds."""
         details = error.details if isinstance(error, RingstandError) else {}
@@ -62,8 +70,11 @@ class Attempts:
 
     def succeeded(self, now: float) -> None:
         """Remember that the authority issued it."""
-        self.failures, self.step, self.kind, self.reason, self.next, self.alarmed = 0, "", "", "", 0, 0
+        self._forget()
         self.tried = self.issued = now
+
+    def _forget(self) -> None:
+        self.failures, self.step, self.kind, self.reason, self.next, self.alarmed = 0, "", "", "", 0, 0
 
     def window(self, serial: str) -> Window | None:
         """What the authority suggests for the certificate with this serial number."""

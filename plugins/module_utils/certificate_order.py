@@ -31,9 +31,17 @@ def prepare(client: certbot.Client, site: Wanted, lineage: Lineage, attempts: At
         attempts.rehearsed = mark
 
 
+def subject(client: certbot.Client, site: Wanted) -> str:
+    """A mark of what is asked for and of whom: what one authority says of some names counts for no other ones."""
+    return _hash([client.renewal.directory_url, *sorted(site.domains)])
+
+
 def _mark(client: certbot.Client, site: Wanted) -> str:
-    subject = [client.renewal.directory_url, client.staging_url, site.dns_plugin, *sorted(site.domains)]
-    return hashlib.sha256(json.dumps(subject).encode()).hexdigest()[:16]
+    return _hash([client.renewal.directory_url, client.staging_url, site.dns_plugin, *sorted(site.domains)])
+
+
+def _hash(words: list[str]) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
 
 
 def _rehearse(client: certbot.Client, site: Wanted, replaces: bool) -> None:

@@ -15,6 +15,7 @@ from . import (
     certbot_lineage,
     certbot_run,
     certificate_attempts,
+    certificate_order,
     certificate_settings,
     certificate_state,
     renewal_information,
@@ -71,18 +72,20 @@ def _ask_authority(settings: Settings, memory: Memory) -> None:
 
 def _renew_other(name: str, client: certbot.Client, memory: Memory) -> Outcome:
     """Renew what no site asks for any more, for the names that are in it."""
-    outcome, attempts = Outcome(), memory.of(name)
+    outcome = Outcome()
     try:
         lineage = certbot_lineage.read(name)
         details = outcome.details = lineage.details
         if details is None or not certbot_run.is_due(details, memory, name):
             return outcome
+        plugin = lineage.settings.get("authenticator", "").partition("dns-")[2]
+        site = Wanted(name, details.domains, "", plugin)
+        attempts = memory.of(name).about(certificate_order.subject(client, site))
         outcome.reasons, outcome.waits = ["it is time to renew it"], attempts.waits(time.time())
         if outcome.waits:
             return outcome
-        plugin = lineage.settings.get("authenticator", "").partition("dns-")[2]
         try:
-            certbot.issue(client, Wanted(name, details.domains, "", plugin), replaces=True)
+            certbot.issue(client, site, replaces=True)
         except RingstandError as error:
             attempts.failed(error, details.expires - time.time(), time.time())
             raise

@@ -98,10 +98,10 @@ class Host:
         self.asked.clear()
         return certificate_renewal.renew(name)["shop"]
 
-    def by_person(self) -> certbot_run.Outcome:
+    def by_person(self, **settings: str) -> certbot_run.Outcome:
         """What site.yml runs."""
         self.asked.clear()
-        client = certificate_settings.read_client(CLIENT)
+        client = certificate_settings.read_client({**CLIENT, **settings})
         with certificate_attempts.held() as memory:
             site = Wanted("shop", self.domains, str(self.path / "certificates/shop"))
             return certbot_run.Run(client, memory).ensure([site])["shop"]
@@ -195,6 +195,42 @@ def test_a_rate_limit_is_not_asked_again_by_anybody(host: Host) -> None:
     host.now = 0
     host.certificate()
     assert host.attempts().failures == 1
+
+
+@pytest.mark.parametrize(
+    ("domains", "settings", "asked"),
+    [
+        (DOMAINS[::-1], {}, False),
+        (DOMAINS, {"staging_directory_url": "https://other.example.com"}, False),
+        (DOMAINS, {"directory_url": "https://other.example.com"}, True),
+        ([*DOMAINS, "new.example.com"], {}, True),
+    ],
+)
+def test_a_rate_limit_is_one_of_an_authority_for_names(host: Host, domains: list, settings: dict, asked: bool) -> None:
+    host.now = 1_800_000_000
+    for _time in range(3):
+        host.fails = failure(certbot.RATE_LIMIT, retry_at=host.now + 40 * HOUR)
+        host.by_person()
+        host.now += 41 * HOUR
+    assert host.attempts().failures == 3
+    host.now -= 2 * HOUR
+    host.fails, host.domains = failure(), domains
+    assert host.by_person(**settings).failure.startswith("the authority says no")
+    assert bool(host.asked) is asked
+    # And it is counted from the beginning.
+    assert host.attempts().failures == (1 if asked else 3)
+
+
+def test_a_failure_that_an_earlier_version_remembers_counts(host: Host) -> None:
+    host.now = 1_800_000_000
+    host.fails = failure(certbot.RATE_LIMIT, retry_at=host.now + 40 * HOUR)
+    host.by_person()
+    path = host.path / "state/certificates.json"
+    data = json.loads(path.read_text())
+    del data["certificates"]["shop"]["subject"]
+    path.write_text(json.dumps(data))
+    host.by_person()
+    assert host.asked == []
 
 
 def test_a_clock_that_was_set_back_makes_nobody_wait(host: Host) -> None:
