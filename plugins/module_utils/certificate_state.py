@@ -15,7 +15,9 @@ from . import (
     certificate_deploy,
     certificate_due,
     certificate_settings,
+    certificate_sites,
     links,
+    own_certificates,
     x509,
 )
 from .certificate_attempts import Memory, utc
@@ -29,18 +31,25 @@ _JOURNAL, _BRING = "see journalctl -u ringstand-certificates", "whoever brings i
 
 
 def all_states(now: float | None = None) -> list[dict[str, Any]]:
-    """One row per site, by name: those that certbot serves, then every other directory of certificates."""
+    """One row per site, by name: those with certificates of certbot's, then all others that nginx serves."""
     memory = certificate_attempts.load()
     settings = certificate_settings.load()
     wanted = {site.name: site for site in settings.sites} if settings else {}
     rows = [site_state(site, True, now, memory) for site in wanted.values()]
     taken = {site.directory for site in wanted.values()}
-    names = sorted(os.listdir(CERTIFICATES_DIR)) if os.path.isdir(CERTIFICATES_DIR) else []
-    for name in names:
-        directory = os.path.join(CERTIFICATES_DIR, name)
-        if directory not in taken and os.path.isdir(directory):
-            rows.append(site_state(Wanted(name, [], directory), False, now, memory))
+    others = [site for site in _served() if site.name not in wanted and site.directory not in taken]
+    rows += [site_state(site, False, now, memory) for site in others]
     return sorted(rows, key=lambda row: str(row["site"]))
+
+
+def _served() -> list[Wanted]:
+    """The sites that nginx serves. Where they are not written down yet, each directory of certificates is one."""
+    sites = certificate_sites.load()
+    if sites is None:
+        names = sorted(os.listdir(CERTIFICATES_DIR)) if os.path.isdir(CERTIFICATES_DIR) else []
+        sites = [Wanted(name, [], os.path.join(CERTIFICATES_DIR, name)) for name in names]
+        sites = [site for site in sites if os.path.isdir(site.directory)]
+    return sites
 
 
 def site_state(site: Wanted, from_acme: bool, now: float | None = None, memory: Memory | None = None) -> dict[str, Any]:
@@ -68,15 +77,20 @@ def site_state(site: Wanted, from_acme: bool, now: float | None = None, memory: 
     if from_acme:
         row["renews"] = utc(certbot_run.due_at(details, memory, site.name))
     fault = certificate_deploy.not_served(details, domains)
-    lacks = sorted(set(domains) - set(details.domains)) if from_acme else []
+    lacks = sorted(domain for domain in domains if not _is_for(details, domain, from_acme))
     age = age_problem(details, now, _JOURNAL if from_acme else _BRING)
     found = fault or age
     if lacks and not found:
-        found = f"it lacks {', '.join(lacks)}; {_told(attempts)}"
+        found = f"it lacks {', '.join(lacks)}; {_told(attempts) if from_acme else _BRING}"
     elif age and attempts.failures:
         found = f"{found}; {_told(attempts)}"
-    alarm = bool(fault or age) or attempts.failures >= _ALARM_FAILURES and bool(lacks)
+    alarm = bool(fault or age) or (not from_acme or attempts.failures >= _ALARM_FAILURES) and bool(lacks)
     return {**row, "state": ISSUED if fault else SERVED, "problem": found, "alarm": alarm}
+
+
+def _is_for(details: x509.Details, domain: str, from_acme: bool) -> bool:
+    """What is ordered has each name; in one that somebody brings a wildcard is enough."""
+    return domain in details.domains if from_acme else own_certificates.covers(details.domains, domain)
 
 
 def _told(attempts: certificate_attempts.Attempts) -> str:
@@ -110,7 +124,9 @@ def deploy_lineage(live_dir: str) -> bool | None:
     site = next((site for site in settings.sites if site.name == name), None) if settings else None
     if site is None:
         details = x509.read(os.path.join(live_dir, "cert.pem"))
-        site = Wanted(name, list(details.domains) if details else [], os.path.join(CERTIFICATES_DIR, name))
+        names = list(details.domains) if details else []
+        served = next((site for site in certificate_sites.load() or [] if site.name == name), None)
+        site = served or Wanted(name, names, os.path.join(CERTIFICATES_DIR, name))
         if not certificate_deploy.is_current(site, live_dir):
             return None
     return certificate_deploy.deploy(site, live_dir)

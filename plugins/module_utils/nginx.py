@@ -76,8 +76,8 @@ def describe(root: str = "/etc/nginx") -> dict[str, Any]:
     ``openssl`` is the version of the library, ``modules`` those that are built in (``http_v3``) or loaded
     (``http_brotli_filter``). ``directives`` are the names that others set for the whole server: those may not be set
     twice. ``servers`` are the foreign server blocks with their ``path``, ``listen`` and ``names``; ``sites`` are our
-    own sites with their ``name`` and ``domains``. ``salts`` are those of the users' passwords, by file and name.
-    ``connections`` is how many its processes can have together, to clients and to apps.
+    own sites with their ``name``, ``domains`` and ``certificate_dir``. ``salts`` are those of the users' passwords, by
+    file and name. ``connections`` is how many its processes can have together, to clients and to apps.
     """
     build = describe_build()
     main = _read(os.path.join(root, "nginx.conf"))
@@ -199,9 +199,12 @@ def _server(path: str, server: Directive) -> dict[str, Any]:
 
 
 def _site(path: str) -> dict[str, Any]:
-    servers = [_server(path, directive) for directive in _read(path) if directive.name == "server"]
+    found = [directive for directive in _read(path) if directive.name == "server"]
+    servers = [_server(path, directive) for directive in found]
     domains = {name for server in servers for name in server["names"]}
-    return {"name": os.path.basename(path)[: -len(".conf")], "domains": sorted(domains)}
+    site = {"name": os.path.basename(path)[: -len(".conf")], "domains": sorted(domains)}
+    chains = [one.arguments[0] for server in found for one in server.walk() if one.name == "ssl_certificate"]
+    return {**site, "certificate_dir": os.path.dirname(chains[0])} if chains else site
 
 
 def _read(path: str) -> list[Directive]:

@@ -172,10 +172,11 @@ nginx:
       elements: dict
       sample: []
     sites:
-      description: The sites of ours that are there, with C(name) and C(domains).
+      description: The sites of ours that are there, with C(name), C(domains) and C(certificate_dir).
       type: list
       elements: dict
-      sample: [{"name": "shop", "domains": ["shop.example.com"]}]
+      sample:
+        - {"name": "shop", "domains": ["shop.example.com"], "certificate_dir": "/etc/ringstand/certificates/shop"}
     salts:
       description: The salts of the passwords of our sites' users, by file and user.
       type: dict

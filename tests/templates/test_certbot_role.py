@@ -31,6 +31,15 @@ def test_what_the_host_reads_is_what_was_written(tmp_path: Any) -> None:
     assert changed is not None and changed.client.propagation_seconds == {"rfc2136": 5}
 
 
+def test_what_others_bring_is_watched_without_an_authority() -> None:
+    own = [{"name": "shop", "certificate": {"chain_path": "/etc/x"}}]
+    for sites, watched in (([{"name": "shop"}], False), (own, True)):
+        role = Role("certbot", nginx_sites=sites)
+        assert (role.value("certbot_watch_enabled"), role.value("__certbot_is_used")) == (watched, False)
+    assert Role("certbot").value("certbot_watch_enabled") is False
+    assert Role("certbot", certbot_removed_certificates=["shop"]).value("__certbot_is_used") is True
+
+
 def test_another_authority_has_no_staging_directory() -> None:
     text = render(certbot_directory_url="https://ca.example.com/dir")["/etc/ringstand/certbot.json"]["content"]
     assert json.loads(text)["client"]["staging_directory_url"] == ""

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import certificate_sites
 from ansible_collections.ringstand.flask.plugins.module_utils.nginx import Directive, parse
 from ansible_collections.ringstand.flask.plugins.module_utils.nginx_items import nginx_certificates
 from role_templates import Role
@@ -33,7 +34,7 @@ MODULES = ["http_brotli_filter", "http_brotli_static", "http_gzip_static", "http
 
 
 def render(
-    *sites: dict,
+    *items: dict,
     version: Any = "1.26.3",
     openssl: Any = "3.5.4",
     modules: Any = MODULES,
@@ -41,14 +42,15 @@ def render(
     directives: Any = (),
     salts: Any = None,
     connections: int = 1536,
+    sites: Any = (),
     **variables: Any,
 ) -> dict[str, dict]:
     """The files as the role's task has them, by path."""
     facts = {
         **{"version": version, "openssl": openssl, "modules": list(modules), "ipv6": ipv6, "salts": salts or {}},
-        **{"directives": list(directives), "servers": [], "sites": [], "connections": connections},
+        **{"directives": list(directives), "servers": [], "sites": list(sites), "connections": connections},
     }
-    role = Role("nginx", nginx_sites=list(sites), __nginx_host={"nginx": facts}, **variables)
+    role = Role("nginx", nginx_sites=list(items), __nginx_host={"nginx": facts}, **variables)
     return {entry["path"]: entry for entry in role.value("__nginx_files")}
 
 
@@ -436,6 +438,24 @@ def test_a_certificate_is_asked_for_each_site() -> None:
     assert own["own"] == {"chain": "PEM"}
     _plain, secure = blocks(config(render(elsewhere), "/etc/nginx/ringstand/sites/blog.conf"), "server")
     assert named(secure, "ssl_certificate") == [["/etc/x/fullchain.pem"]]
+
+
+def test_what_watches_certificates_knows_the_sites(tmp_path: Any) -> None:
+    elsewhere = {**SITE, "name": "blog", "domains": ["*.example.com"], "certificate_dir": "/etc/x",
+                 "certificate": {"chain": "PEM", "key": "canary"}}  # fmt: skip
+    old = {"name": "old", "domains": ["old.example.com"], "certificate_dir": "/etc/old"}
+    files = render({**FULL}, elsewhere, sites=[old])
+    path = tmp_path / "sites.json"
+    path.write_text(files[certificate_sites.PATH]["content"])
+    sites = certificate_sites.load(str(path))
+    assert sites is not None
+    assert [(site.name, site.directory) for site in sites] == [
+        ("shop", "/etc/ringstand/certificates/shop"),
+        ("blog", "/etc/x"),
+        ("old", "/etc/old"),  # served on
+    ]
+    assert "shop.example.org" in sites[0].domains and sites[1].domains == ["*.example.com"]
+    assert "canary" not in path.read_text()
 
 
 def test_a_removed_site_loses_its_file() -> None:

@@ -18,6 +18,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     certificate_order,
     certificate_renewal,
     certificate_settings,
+    certificate_sites,
     certificate_state,
     renewal_information,
     webhook,
@@ -49,6 +50,7 @@ class Host:
         monkeypatch.setattr(certificate_settings, "PATH", str(path / "certbot.json"))
         monkeypatch.setattr(certificate_settings, "WEBHOOK_PATH", str(path / "webhook.url"))
         monkeypatch.setattr(certificate_state, "CERTIFICATES_DIR", str(path / "certificates"))
+        monkeypatch.setattr(certificate_sites, "PATH", str(path / "sites.json"))
         monkeypatch.setattr(acme_preflight, "fault", lambda _webroot, _domains: None)
         monkeypatch.setattr(certificate_deploy, "deploy", lambda site, _live: self.asked.append(f"deploy {site.name}"))
         monkeypatch.setattr(certificate_deploy, "is_current", lambda _site, _live: True)
@@ -362,6 +364,43 @@ def test_a_certificate_that_somebody_brings_is_watched_too(host: Host, served: C
     host.now += 89 * DAY
     assert "was not renewed: whoever brings it has to bring a new one" in served()["problem"]
     assert served()["alarm"]
+
+
+@pytest.mark.parametrize(
+    ("names", "domains", "problem"),
+    [
+        # Names of the certificate, those that are served here, and what is wrong with it.
+        ([*DOMAINS, "elsewhere.example.com"], DOMAINS, None),
+        (["*.example.com", "*.shop.example.com"], DOMAINS, None),
+        (["*.example.com"], ["new.example.com"], "127.0.0.1:443 shows no certificate for new.example.com"),
+        (DOMAINS[:1], DOMAINS, "it lacks www.shop.example.com; whoever brings it has to bring a new one"),
+    ],
+)
+def test_what_somebody_brings_is_asked_for_by_the_names_of_its_site(
+    host: Host, monkeypatch: pytest.MonkeyPatch, names: list, domains: list, problem: Any
+) -> None:
+    make_certificate(host.path / "own", names)
+    (host.path / "own/fullchain.pem").symlink_to("fullchain1.pem")
+    site = {"name": "shop", "domains": domains, "dir": str(host.path / "own")}
+    (host.path / "sites.json").write_text(json.dumps({"schema": 1, "sites": [site]}))
+    (host.path / "certbot.json").unlink()
+    (host.path / "certificates/gone").mkdir(parents=True)
+
+    def not_served(_details: Any, asked: Any) -> str | None:
+        fault = f"127.0.0.1:443 shows no certificate for {asked[0]}" if asked else "nothing was asked"
+        return None if set(asked) == set(DOMAINS) else fault
+
+    monkeypatch.setattr(certificate_deploy, "not_served", not_served)
+    host.certificate("other")  # for the time
+    (found,) = certificate_state.all_states(host.now)
+    assert (found["site"], found["problem"], found["alarm"]) == ("shop", problem, problem is not None)
+    assert found["domains"] == domains
+
+
+def test_sites_that_cannot_be_read_are_a_message(host: Host) -> None:
+    (host.path / "sites.json").write_text('{"schema": 1, "sites": [{}]}')
+    with pytest.raises(RingstandError, match="Run site.yml or the role nginx again"):
+        certificate_state.all_states(host.now)
 
 
 def test_a_domain_that_could_not_be_added_is_a_problem(host: Host, served: Callable[[], dict[str, Any]]) -> None:

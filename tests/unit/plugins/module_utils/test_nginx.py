@@ -52,7 +52,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "sites-enabled/broken").write_text("server {")
     (tmp_path / "sites-enabled/zz-ringstand.conf").write_text("server { listen 80; server_name shop.example.com; }")
     (tmp_path / "ringstand/sites/shop.conf").write_text(
-        "upstream u { } server { server_name b a; } server { server_name a; }"
+        "upstream u { } server { server_name b a; } server { server_name a; ssl_certificate /etc/x/fullchain.pem; }"
     )
     return tmp_path
 
@@ -70,7 +70,7 @@ def test_only_what_others_made_is_described(root: Path) -> None:
         },
         {"path": f"{root}/sites-enabled/blog", "listen": ["203.0.113.1:443 ssl"], "names": ["blog.example.com"]},
     ]
-    assert found["sites"] == [{"name": "shop", "domains": ["a", "b"]}]
+    assert found["sites"] == [{"name": "shop", "domains": ["a", "b"], "certificate_dir": "/etc/x"}]
 
 
 def test_a_host_without_nginx_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
