@@ -45,7 +45,9 @@ def three(site):
     values["flask_apps"]["away"] = {**beside, "domains": ["away.example.com"], "workers": 1,
                                     "database_url": elsewhere.url("away", elsewhere.POOLER_PORT),
                                     "migration_database_url": elsewhere.url("away")}
-    broken = {"domains": ["broken.example.com"], "workers": 1, "python": "/usr/bin/no-such-python", "redis": False}
+    broken = {"domains": ["broken.example.com"], "workers": 1, "python": "/usr/bin/no-such-python", "redis": False,
+              "extra_configuration": "proxy_pas http://misspelt;"}
+    values["flask_apps"]["shop"]["extra_configuration"] = "location = /beside { return 204; }"
     # Before the others in the dictionary, so that it has its turn first.
     values["flask_apps"] = {"broken": {**beside, **broken}, **values["flask_apps"]}
     path = site.work / "three.yml"
@@ -59,8 +61,11 @@ def test_a_broken_app_keeps_no_other_from_its_release(site, three):
     assert run.code != 0
     assert "Failed to bring broken into service; everything else was done" in run.output
     assert "no-such-python" in run.output
+    assert "Failed to serve broken as configured; everything else was done" in " ".join(run.output.split())
+    assert 'unknown directive "proxy_pas"' in run.output
     states = {app["app"]: app["service"] for app in json.loads(site.root("ringstand --json status"))["apps"]}
     assert states == {"away": "active", "blog": "active", "broken": None, "shop": "active"}
+    assert site.ask("/beside").status == 204, "what has changed of the shop is served"
     assert site.ask("/health/ready").status == 200
 
 
