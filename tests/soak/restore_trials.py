@@ -23,10 +23,16 @@ CYCLE_SECONDS = 30.0  # archive_timeout: a moment falls anywhere into this
 LOAD_SCALE, LOAD_RATE = 10, 100  # of pgbench: 150 MB, and transactions a second
 BALANCE = """SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT coalesce(sum(delta), 0) FROM pgbench_history)
 AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches)"""
-# As a power cut does it, and as an administrator who is in a hurry.
+SERVER_LOG = "/var/log/postgresql/postgresql-*-main.log"
+IMMEDIATE = "received immediate shutdown request"
+# As a power cut does it, and as an administrator who is in a hurry. As root pg_ctlcluster hands over to systemctl, whose
+# stop is an orderly one, whatever the mode: so the server has to say what it was told.
 CRASHES = {
     "kill": "systemctl kill --signal=SIGKILL 'postgresql@*-main.service';",
-    "immediate": "pg_ctlcluster $(pg_lsclusters -h | awk '{print $1}') main stop -m immediate;",
+    "immediate": f"""said=$(cat {SERVER_LOG} | grep -c '{IMMEDIATE}' || true)
+        pg_ctlcluster --skip-systemctl-redirect $(pg_lsclusters -h | awk '{{print $1}}') main stop -m immediate
+        test $(cat {SERVER_LOG} | grep -c '{IMMEDIATE}') -gt $said || {{ echo 'it was no immediate shutdown'; exit 1; }}
+        """,
 }
 GONE = "while pgrep -u postgres -x postgres >/dev/null; do sleep 0.05; done; rm -rf /var/lib/postgresql/*/main;"
 WRITER = Path(__file__).with_name("writer.py")

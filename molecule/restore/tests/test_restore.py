@@ -175,6 +175,20 @@ def test_archiving_goes_on_and_the_new_timeline_restores(remote: Remote) -> None
     assert marks(remote)[-1] == "on-the-new-timeline"
 
 
+@pytest.mark.parametrize("crash", sorted(restore_trials.CRASHES))
+def test_a_crash_is_one(remote: Remote, crash: str) -> None:
+    """systemd does not start the server behind the test's back, and what was committed is recovered."""
+    mark(remote, crash)
+    remote.must(restore_trials.CRASHES[crash])
+    time.sleep(3)
+    assert remote.run("pgrep -u postgres -x postgres").code == 1
+    assert remote.must("systemctl is-active 'postgresql@*-main.service' || true") in ("", "inactive", "failed")
+    found = remote.must("/usr/lib/postgresql/*/bin/pg_controldata /var/lib/postgresql/*/main | grep 'cluster state'")
+    assert found.endswith("in production")  # an orderly stop leaves "shut down"
+    remote.must("systemctl start $(pg_lsclusters -h | awk '{print \"postgresql@\" $1 \"-main.service\"}')")
+    assert marks(remote)[-1] == crash
+
+
 def test_a_restore_that_is_killed_is_undone_or_repeated(remote: Remote) -> None:
     mark(remote, "before-the-kill")
     killed = ("(ringstand restore --confirm $(hostname) & wait) 2>&1 | while read -r line; do echo \"$line\"; "
