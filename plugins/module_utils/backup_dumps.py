@@ -188,14 +188,16 @@ def damage(path: str, has_sum: bool = True) -> str:
     return "" if expected == f"{file_sha256(path)}  {os.path.basename(path)}\n" else "the file is not what its sum says"
 
 
-def prune(directory: str, suffix: str, days: int, now: float, keep: str = "") -> list[str]:
+def prune(
+    directory: str, suffix: str, days: int, now: float, keep: str = "", newest: bool = False
+) -> list[str]:
     """Remove the files of one database that are older than ``days``, never the newest nor ``keep``; returns the paths.
 
-    Only for a directory to which a newer dump has just been added.
+    Only for a directory to which a newer dump has just been added; with ``newest`` also the newest goes.
     """
     names = sorted(name for name in os.listdir(directory) if name.endswith(f".{suffix}"))
     removed = []
-    for name in names[:-1]:
+    for name in names if newest else names[:-1]:
         path = os.path.join(directory, name)
         with contextlib.suppress(ValueError):
             if path != keep and _time(path) < now - days * DAY_SECONDS:
@@ -204,3 +206,18 @@ def prune(directory: str, suffix: str, days: int, now: float, keep: str = "") ->
                     os.unlink(f"{path}{SUM}")
                 removed.append(path)
     return removed
+
+
+def prune_gone(settings: BackupSettings, dumped: Iterable[str], days: int, now: float) -> None:
+    """Remove what is older than ``days`` of databases that are dumped no longer, to the last one.
+
+    Only after a run in which all others, those of ``dumped``, were.
+    """
+    gone = set(os.listdir(settings.dumps_dir)) - set(dumped) if os.path.isdir(settings.dumps_dir) else set()
+    for database in sorted(gone):
+        folder = os.path.join(settings.dumps_dir, database)
+        if os.path.isdir(folder) and not os.path.islink(folder):
+            remove_leftovers(folder)
+            prune(folder, "dump", days, now, newest=True)
+            with contextlib.suppress(OSError):  # it holds others yet
+                os.rmdir(folder)

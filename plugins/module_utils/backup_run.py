@@ -308,8 +308,10 @@ class _Runner:
         pgbackrest.expire(stanza, drill_record.full_count(pgbackrest.information(stanza).backups, label, wanted))
 
     def _prune_dumps(self, days: int) -> None:
-        settings = self._settings
-        for database in self.parts["dumps"]["paths"]:
+        settings, dumped = self._settings, self.parts["dumps"]["paths"]
+        for database in dumped:
             keep = str(self._proven.dumps.get(database, {}).get("path", ""))
             backup_dumps.prune(os.path.join(settings.dumps_dir, database), "dump", days, self._now, keep)
-        backup_dumps.prune(settings.globals_dir, "sql", days, self._now)
+        backup_dumps.prune_gone(settings, dumped, days, self._now)
+        if settings.cluster:
+            backup_dumps.prune(settings.globals_dir, "sql", days, self._now)

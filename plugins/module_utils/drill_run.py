@@ -3,8 +3,9 @@
 """A restore drill: the newest backup is really restored, looked at from all sides, and thrown away.
 
 The cluster goes into a scratch cluster, with all WAL up to now. There pg_amcheck reads every page, rows are compared
-with those counted before the backup and now, the rows of our own are looked for, and one dump takes the place of its
-database. One set of files is restored and read back. Places, dumps and sets take turns.
+with those counted before the backup and now, the rows of our own are looked for, and one dump is restored into a
+database of its own. One set of files is restored and read back. Places, dumps and sets take turns, and dumps and sets
+that failed are tried again each time.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from . import (
     backup_dumps,
     backup_space,
     drill_clients,
+    drill_dumps,
     drill_expectations,
-    drill_record,
     restic,
     restore_plan,
     restore_replay,
@@ -33,6 +34,7 @@ from .backup_problems import Problem
 from .backup_settings import BackupSettings
 from .drill_record import LOCAL, OFFSITE, Record
 from .errors import RingstandError
+from .import_script import Facts
 from .ledger import utc
 from .postgresql_cluster import Cluster
 from .restore_plan import Plan
@@ -69,8 +71,10 @@ class Drill:
     def __init__(
         self, settings: BackupSettings, record: Record, now: float, say: Callable[[str], None], offsite: bool = False
     ) -> None:
-        self.place = drill_record.next_of([LOCAL, OFFSITE] if settings.offsite else [LOCAL], record.clusters)
-        if settings.offsite and (offsite or not record.clusters):
+        self._places = [LOCAL, OFFSITE] if settings.offsite else [LOCAL]
+        self.place = record.next_of("clusters", self._places)
+        if settings.offsite and (offsite or not any(record.tried.get(f"clusters/{name}") for name in self._places)
+                                 and not record.clusters):
             self.place = OFFSITE  # what nobody has ever read is the least certain
         self._settings = settings.at_offsite() if self.place == OFFSITE else settings
         self._record, self._now, self._say = record, now, say
@@ -82,8 +86,12 @@ class Drill:
         """Run all of it; whatever goes wrong is a problem, and only an interruption is raised."""
         clean_up(self._settings)
         try:
+            self._record.tried[f"clusters/{self.place}"] = self._now
             if self._settings.cluster:
                 self._guarded(self._cluster)
+                self._others()
+            elif self._settings.elsewhere:
+                self._only_read("The dumps are only read back, when they are made: this host has no cluster for them")
             self._guarded(self._files)
         finally:
             clean_up(self._settings)
@@ -102,6 +110,16 @@ class Drill:
         problem = Problem("drill", file, reason, corruption)
         self.problems.append(problem)
         self._say(str(problem))
+
+    def _only_read(self, text: str) -> None:
+        self.details.setdefault("only_read", []).append(text)
+
+    def _others(self) -> None:
+        """What the last drill from another place has found stays a problem until a drill from there is good."""
+        for place in self._places:
+            if place != self.place and self._record.failed("clusters", place):
+                when = utc(self._record.tried[f"clusters/{place}"])
+                self._problem("", f"the drill of {when} from {place} failed; the next one is from there again", False)
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -138,7 +156,7 @@ class Drill:
             found = len(self.problems)
             if not found:
                 self._record.clusters[self.place] = {"label": backup.label, "at": self._now}
-            self._dump(scratch)
+            self._dumps(scratch)
 
     def _compare(
         self, plan: Plan, live: Cluster, scratch: Cluster, before: drill_expectations.Databases,
@@ -175,46 +193,56 @@ class Drill:
             for line in drill_clients.check_pages(scratch):
                 self._problem("pg_amcheck", line)
 
-    # One dump
+    # Dumps
 
-    def _dump(self, scratch: Cluster) -> None:
+    def _dumps(self, scratch: Cluster) -> None:
         newest = {dump.database: dump for dump in backup_dumps.dumps(self._settings.dumps_dir)}
-        database = drill_record.next_of(newest, self._record.dumps)
-        if not database:
-            return
-        dump = newest[database]
-        self.details["dump"] = dump.path
+        readable: dict[str, Facts] = {}
+        with self._phase("dump"):
+            for database, dump in newest.items():
+                try:
+                    readable[database] = drill_dumps.examine(dump)
+                except RingstandError as error:
+                    self._problem(dump.path, error.message)
+        for database in self._record.due("dumps", newest):
+            self._record.tried[f"dumps/{database}"] = self._now
+            if database in readable:
+                self._dump(scratch, newest[database], readable[database])
+
+    def _dump(self, scratch: Cluster, dump: backup_dumps.Dump, facts: Facts) -> None:
+        self.details.setdefault("dumps", []).append(dump.path)
         try:
             with self._phase("dump"):
-                for one in newest.values():
-                    drill_clients.list_dump(scratch, one.path)
-                need = dump.size * 4  # its compression; the database that it replaces is removed first
-                require_space(scratch.data_dir, need, f"the dump {dump.path}")
-                tables = drill_clients.list_dump(scratch, dump.path)
-                drill_clients.restore_dump(scratch, database, dump.path)
+                require_space(scratch.data_dir, dump.size * 4, f"the dump {dump.path}")  # its compression
+                limit = drill_dumps.restore(scratch, dump, facts)
         except RingstandError as error:
             self._problem(dump.path, error.message)
             return
-        self.details["dump_tables"] = tables
-        self._record.dumps[database] = {"path": dump.path, "at": self._now}
+        if limit:
+            self._only_read(f"The dump {dump.path} was read and not restored: {limit}")
+        self.details["dump_tables"] = self.details.get("dump_tables", 0) + len(facts.tables)
+        self._record.dumps[dump.database] = {"path": dump.path, "at": self._now}
 
-    # One set of files
+    # Sets of files
 
     def _files(self) -> None:
         repository = self._settings.repository
-        newest = {snapshot.name: snapshot for snapshot in restic.snapshots(repository)}
         prefix = f"{self.place}/"
-        name = drill_record.next_of([prefix + name for name in newest], self._record.files)
-        if not name:
-            return
-        snapshot = newest[name[len(prefix):]]
-        self.details["files"] = snapshot.name
+        newest = {prefix + snapshot.name: snapshot for snapshot in restic.snapshots(repository)}
+        for name in self._record.due("files", newest):
+            self._record.tried[f"files/{name}"] = self._now
+            self.details.setdefault("files", []).append(newest[name].name)
+            self._guarded(lambda name=name: self._set(name, newest[name]))  # type: ignore[misc]
+
+    def _set(self, name: str, snapshot: restic.Snapshot) -> None:
+        repository, directory = self._settings.repository, files_dir(self._settings)
         with self._phase("files"):
             need = restic.restored_bytes(repository, snapshot.id)
             require_space(self._settings.directory, need, f"the files of {snapshot.name!r}")
-            os.mkdir(files_dir(self._settings), 0o700)
+            shutil.rmtree(directory, ignore_errors=True)
+            os.mkdir(directory, 0o700)
             try:
-                restic.restore(repository, snapshot.id, files_dir(self._settings), verify=True)
+                restic.restore(repository, snapshot.id, directory, verify=True)
             except RingstandError as error:
                 self._problem(f"the files of {snapshot.name!r}", error.message)
                 return

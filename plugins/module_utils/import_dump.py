@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import gzip
 import os
 import re
@@ -17,6 +16,7 @@ from typing import IO, Any, cast
 
 from .errors import RingstandError
 from .import_script import Facts, Script
+from .postgresql_programs import newest_program
 
 ARCHIVE, DIRECTORY, PLAIN = ("archive", "directory", "plain SQL")
 _HEAD_BYTES = 4096
@@ -143,14 +143,6 @@ def _list_file(lines: Sequence[str]) -> Iterator[str]:
         stream.flush()
         os.chmod(stream.name, 0o644)
         yield stream.name
-
-
-def newest_program(name: str) -> str:
-    """The newest installed version of one of PostgreSQL's client programs: it reads what older ones wrote."""
-    found = glob.glob(f"/usr/lib/postgresql/*/bin/{name}")
-    if not found:
-        raise RingstandError(f"Failed to find {name}: install the package postgresql-client")
-    return max(found, key=lambda path: float(path.split("/")[4]))
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from .import_script import Facts, Script
 from .import_uploads import Uploads
 from .layout import AppSettings
 from .pgbackrest import OWNER
+from .postgresql_programs import newest_program
 
 WORK_DIR = "/var/tmp"  # noqa: S108 - whoever talks to the source gets there, and into a directory of its own
 _RESERVE_BYTES = 256 * 1024 * 1024
@@ -115,7 +116,7 @@ def _check(settings: AppSettings, facts: Facts, source: str) -> dict[str, Any]:
 
 
 def _check_client(version: int) -> None:
-    path = import_dump.newest_program("pg_dump")
+    path = newest_program("pg_dump")
     ours = int(float(path.split("/")[4]))
     if ours < version:
         raise RingstandError(

@@ -20,8 +20,8 @@ from typing import Any
 
 from .database_shell import connection_environment
 from .errors import RingstandError
-from .import_dump import newest_program
 from .import_target import counting, place
+from .postgresql_programs import newest_program
 from .systemd import redact
 
 # Encrypted at least. A certificate that can be checked is checked when the URL says so.

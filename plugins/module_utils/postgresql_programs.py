@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import subprocess
-from typing import Any
+import tempfile
+from collections.abc import Iterable
+from typing import IO, Any, cast
 
 from .errors import RingstandError
 from .postgresql_cluster import Cluster, conninfo
@@ -14,24 +18,39 @@ from .postgresql_cluster import Cluster, conninfo
 SHOWN_LINES = 3
 
 
-def attempt(
-    cluster: Cluster, name: str, *arguments: str, stdin: Any = None, stdout: Any = None, text: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run one such as ``pg_dump``, connected to the cluster, and return what became of it.
+def newest_program(name: str) -> str:
+    """The newest installed version of one of PostgreSQL's client programs: it reads what older ones wrote."""
+    found = glob.glob(f"/usr/lib/postgresql/*/bin/{name}")
+    if not found:
+        raise RingstandError(f"Failed to find {name}: install the package postgresql-client")
+    return max(found, key=lambda path: float(path.split("/")[4]))
 
-    It reads ``stdin`` or ``text``, or nothing, and its output goes to ``stdout`` or nowhere. Raises
-    :class:`RingstandError` only when it cannot be started.
-    """
+
+def _way(cluster: Cluster) -> dict[str, Any]:
+    """How a program is started that is to reach the cluster."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "10",
         "PGHOST": cluster.socket_dir, "PGPORT": str(cluster.port),
     }
+    owner = cluster.owner
+    return {"env": environment, "cwd": "/", "user": owner, "group": owner, "extra_groups": []}
+
+
+def attempt(
+    cluster: Cluster, name: str, *arguments: str, stdin: Any = None, stdout: Any = None, text: str | None = None,
+    newest: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run one such as ``pg_dump``, connected to the cluster, and return what became of it.
+
+    It reads ``stdin`` or ``text``, or nothing, and its output goes to ``stdout`` or nowhere; with ``newest`` it is the
+    newest that is installed. Raises :class:`RingstandError` only when it cannot be started.
+    """
+    path = newest_program(name) if newest else f"/usr/lib/postgresql/{cluster.version}/bin/{name}"
     given: dict[str, Any] = {"stdin": stdin or subprocess.DEVNULL} if text is None else {"input": text}
     try:
         return subprocess.run(
-            [f"/usr/lib/postgresql/{cluster.version}/bin/{name}", *arguments], env=environment, cwd="/", check=False,
-            stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
-            user=cluster.owner, group=cluster.owner, extra_groups=[], **given,
+            [path, *arguments], check=False, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="replace", **_way(cluster), **given,
         )
     except OSError as error:
         raise RingstandError(f"Failed to run {name}: {error}") from error
@@ -43,11 +62,34 @@ def run(cluster: Cluster, what: str, name: str, *arguments: str, **streams: Any)
     ``what`` completes "Failed to …". Raises :class:`RingstandError` when the program fails.
     """
     done = attempt(cluster, name, *arguments, **streams)
-    if done.returncode != 0:
-        said = [line.strip() for line in done.stderr.splitlines()[:SHOWN_LINES]]
-        reason = " / ".join(said) or f"it ended with {done.returncode}"
-        raise RingstandError(f"Failed to {what}: {reason}", rc=done.returncode, stderr=done.stderr)
+    _must(what, done.returncode, done.stderr)
     return done.stdout or ""
+
+
+def feed(cluster: Cluster, what: str, name: str, *arguments: str, lines: Iterable[bytes]) -> None:
+    """As :func:`run`, with ``lines`` on standard input. It may end before all of them were taken, and then fails."""
+    path = f"/usr/lib/postgresql/{cluster.version}/bin/{name}"
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [path, *arguments], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, **_way(cluster)
+        )
+        try:
+            with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as stream:
+                stream.writelines(lines)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+        errors.seek(0)
+        _must(what, process.returncode, errors.read().decode(errors="replace"))
+
+
+def _must(what: str, code: int, stderr: str) -> None:
+    if code != 0:
+        said = [line.strip() for line in stderr.splitlines()[:SHOWN_LINES]]
+        reason = " / ".join(said) or f"it ended with {code}"
+        raise RingstandError(f"Failed to {what}: {reason}", rc=code, stderr=stderr)
 
 
 def execute(cluster: Cluster, statement: str, database: str = "postgres", limit_seconds: int = 0) -> None:

@@ -138,11 +138,16 @@ def load(cluster: Cluster, dump: str, name: str, tables: Sequence[str] = ()) -> 
     return Loaded(name, int(about["tables"]), int(about["bytes"]), rows, problems)
 
 
+def database_options(script: str) -> str:
+    """Encoding and locale of the dumped database, as CREATE DATABASE takes them."""
+    created = _CREATE.search(script)
+    return re.sub(r"\bTABLESPACE = \S+", "", created[3]).strip() if created else "TEMPLATE = template0"
+
+
 def create_statements(script: str, existing_roles: Sequence[str]) -> list[str]:
     """How to make the database as the dumped one was (encoding, locale, owner), from the dump's script."""
-    created, owner = _CREATE.search(script), _OWNER.search(script)
-    options = re.sub(r"\bTABLESPACE = \S+", "", created[3]).strip() if created else "TEMPLATE = template0"
-    statements = [f"CREATE DATABASE {INCOMPLETE} WITH {options}",
+    owner = _OWNER.search(script)
+    statements = [f"CREATE DATABASE {INCOMPLETE} WITH {database_options(script)}",
                   f"REVOKE ALL ON DATABASE {INCOMPLETE} FROM PUBLIC"]
     role = (owner[3] or "").replace('""', '"') or owner[4] if owner else ""
     if role in existing_roles:

@@ -25,8 +25,8 @@ BALANCE = """SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT coale
 AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(bbalance) FROM pgbench_branches)"""
 SERVER_LOG = "/var/log/postgresql/postgresql-*-main.log"
 IMMEDIATE = "received immediate shutdown request"
-# As a power cut does it, and as an administrator who is in a hurry. As root pg_ctlcluster hands over to systemctl, whose
-# stop is an orderly one, whatever the mode: so the server has to say what it was told.
+# As a power cut does it, and as an administrator who is in a hurry. As root pg_ctlcluster hands over to systemctl,
+# whose stop is an orderly one, whatever the mode: so the server has to say what it was told.
 CRASHES = {
     "kill": "systemctl kill --signal=SIGKILL 'postgresql@*-main.service';",
     "immediate": f"""said=$(cat {SERVER_LOG} | grep -c '{IMMEDIATE}' || true)

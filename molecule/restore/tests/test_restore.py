@@ -282,6 +282,28 @@ def test_the_files_of_an_app_come_back_in_place(remote: Remote) -> None:
     remote.must("rm -r /srv/shop/shared.before-restore-* /srv/shop/restored-*")
 
 
+def test_a_drill_restores_dumps_of_what_is_gone_or_elsewhere(remote: Remote) -> None:
+    """One has a role that no longer exists; the other is of another host, in a locale that this one lacks."""
+    remote.sql("CREATE ROLE gone")
+    remote.sql("CREATE DATABASE gone OWNER gone")
+    remote.must("""in_gone='runuser -u postgres -- psql -XAtqw -h /run/postgresql -v ON_ERROR_STOP=1 -d gone'
+        $in_gone -c 'CREATE EXTENSION citext' -c 'CREATE TABLE t (i citext)' -c 'ALTER TABLE t OWNER TO gone' \\
+          -c "INSERT INTO t VALUES ('x')"
+        ringstand backup
+        cd /var/backups/ringstand/dumps
+        cp -a gone away@elsewhere
+        sed -i 's/C\\.UTF-8/x_XX-89/g; s/en_US\\.UTF-8/xx_XX\\.UTF-8/g' away@elsewhere/*.dump
+        grep -q xx*_XX away@elsewhere/*.dump
+        (cd away@elsewhere; for each in *.dump; do sha256sum $each > $each.sha256; done)
+        runuser -u postgres -- dropdb -h /run/postgresql gone""")
+    remote.sql("DROP ROLE gone")
+    said = [remote.must("ringstand --json drill") for _turn in range(2)]
+    found = [json.loads(one.splitlines()[-1]) for one in said]
+    assert [one["dumps"][0].split("/")[-2] for one in found] == ["away@elsewhere", "gone"]
+    assert [(one["drill"], one["dump_tables"], one.get("only_read")) for one in found] == [("ok", 1, None)] * 2
+    remote.must("rm -r /var/backups/ringstand/dumps/gone /var/backups/ringstand/dumps/away@elsewhere")
+
+
 def test_ten_corruptions_are_reported(remote: Remote) -> None:
     remote.must("ringstand backup --full")
     trials = corruption_trials.run(remote, 10, random.Random(), print)

@@ -12,10 +12,12 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_canary,
     backup_checksums,
     backup_dumps,
+    backup_offsite,
     backup_settings,
     backup_space,
     backup_status,
     backup_watch,
+    drill_dumps,
     drill_expectations,
     drill_record,
     drill_run,
@@ -26,6 +28,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import drill_due
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_problems import Problem
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
+from ansible_collections.ringstand.flask.plugins.module_utils.import_script import Facts
 from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, Information, Stanza
 
 HOUR, DAY = 3600, 86_400
@@ -157,14 +160,120 @@ def test_a_backup_is_compared_with_what_was_counted_before_it() -> None:
 
 def test_places_and_dumps_take_turns(tmp_path: Path) -> None:
     record = drill_record.load(str(tmp_path / "none"))
-    assert drill_record.next_of(["shop", "blog"], record.dumps) == "blog"
+    assert record.due("dumps", ["shop", "blog"]) == ["blog"]
     record.dumps["blog"] = {"path": "/b", "at": 5}
-    assert drill_record.next_of(["shop", "blog"], record.dumps) == "shop"
+    assert record.due("dumps", ["shop", "blog"]) == ["shop"]
     record.dumps["shop"] = {"path": "/s", "at": 9}
     drill_record.save(record, str(tmp_path / "drills.json"))
     record = drill_record.load(str(tmp_path / "drills.json"))
-    assert drill_record.next_of(["shop", "blog"], record.dumps) == "blog"
-    assert drill_record.next_of([], record.dumps) == ""
+    assert record.due("dumps", ["shop", "blog"]) == ["blog"]
+    assert record.due("dumps", []) == []
+    record.tried["dumps/blog"] = 5.0  # of the same drill that has proven it
+    assert record.due("dumps", ["shop", "blog"]) == ["blog"]
+
+
+def test_what_failed_is_tried_again_and_keeps_no_other_from_its_turn() -> None:
+    record = drill_record.Record(dumps={"shop": {"path": "/s", "at": 5}, "blog": {"path": "/b", "at": 6}})
+    record.tried["dumps/gone"] = 7.0
+    assert record.due("dumps", ["shop", "blog", "gone"]) == ["shop", "gone"]
+    record.dumps["shop"]["at"] = 8
+    assert record.due("dumps", ["shop", "blog", "gone"]) == ["blog", "gone"]
+    assert record.due("dumps", ["shop", "blog"]) == ["blog"]  # its last dump has expired
+    assert record.due("dumps", ["gone"]) == ["gone"]
+
+
+def test_a_record_without_tries_keeps_its_proofs(tmp_path: Path) -> None:
+    path = tmp_path / "drills.json"
+    path.write_text('{"clusters": {"local": {"label": "1F", "at": 3}}, "dumps": {}, "files": {}}')
+    assert drill_record.load(str(path)).clusters == {"local": {"label": "1F", "at": 3}}
+    for broken in ("[]", '"x"', "{", '{"clusters": [1]}'):
+        path.write_text(broken)
+        assert drill_record.load(str(path)) == drill_record.Record()
+
+
+def new_drill(cluster: str, record: drill_record.Record) -> drill_run.Drill:
+    place = backup_offsite.parse(backup_offsite.describe({"type": "path", "path": "/mnt"}, "vm1", 2, 30))
+    settings = backup_settings.BackupSettings(cluster=cluster, elsewhere=["shop"], offsite=place)
+    return drill_run.Drill(settings, record, 50, lambda _text: None)
+
+
+@pytest.mark.parametrize("cluster", ["main", ""])
+def test_a_place_that_fails_keeps_the_other_from_nothing(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
+    record = drill_record.Record()
+
+    def fail(_drill: drill_run.Drill) -> None:
+        raise RingstandError("no route to host")
+
+    monkeypatch.setattr(drill_run, "clean_up", lambda _settings: None)
+    monkeypatch.setattr(drill_run.Drill, "_cluster", fail)
+    monkeypatch.setattr(drill_run.Drill, "_files", lambda _drill: None)
+    first = new_drill(cluster, record)
+    first.run()
+    second = new_drill(cluster, record)
+    assert (first.place, second.place) == ("offsite", "local")
+    if not cluster:
+        assert first.problems == [] and "this host has no cluster" in first.details["only_read"][0]
+        return
+    monkeypatch.setattr(drill_run.Drill, "_cluster", lambda _drill: None)
+    second.run()
+    (problem,) = second.problems
+    assert not problem.corruption
+    assert problem.reason == "the drill of 1970-01-01T00:00:50Z from offsite failed; the next one is from there again"
+
+
+def test_one_dump_that_cannot_be_restored_is_named_and_the_next_ones_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dumps = [backup_dumps.Dump(name, 9, f"/{name}.dump", 1) for name in ("blog", "broken", "newer", "shop")]
+    monkeypatch.setattr(backup_dumps, "dumps", lambda _directory: dumps)
+
+    def examine(dump: backup_dumps.Dump) -> Facts:
+        if dump.database == "newer":
+            raise RingstandError("Failed to read /newer.dump: unsupported version")
+        return Facts(17, {}, {"public.orders": None})
+
+    def restore(_cluster: Any, dump: backup_dumps.Dump, _facts: Facts) -> str:
+        if dump.database == "broken":
+            raise RingstandError("Failed to restore it")
+        return "it is of PostgreSQL 18" if dump.database == "shop" else ""
+
+    monkeypatch.setattr(drill_dumps, "examine", examine)
+    monkeypatch.setattr(drill_dumps, "restore", restore)
+    record = drill_record.Record()
+    scratch: Any = SimpleNamespace(data_dir=str(tmp_path))
+    tried = []
+    for now in range(1, 6):
+        drill = drill_run.Drill(backup_settings.BackupSettings(), record, now, lambda _text: None)
+        drill._dumps(scratch)
+        tried.append(drill.details.get("dumps", []))
+        assert "/newer.dump" in [problem.file for problem in drill.problems]
+    assert tried == [["/blog.dump"], ["/broken.dump"], ["/broken.dump"], ["/shop.dump", "/broken.dump"],
+                     ["/blog.dump", "/broken.dump"]]
+    assert set(record.dumps) == {"blog", "shop"}
+
+
+@pytest.mark.parametrize(("facts", "version", "available", "reason"), [
+    (Facts(15), "17", [], ""),
+    (Facts(17), "17", None, ""),
+    (Facts(18), "17", None, "it is of PostgreSQL 18, and the cluster here is 17"),
+    (Facts(None, {"plpgsql": "pg_catalog", "citext": "public"}), "17", ["citext"], ""),
+    (Facts(17, {"postgis": "public"}), "17", ["citext"], "it needs the extensions postgis, which are not"
+     " installed here"),
+    (Facts(17, {"postgis": "public"}), "17", None, ""),  # of this host: then something is wrong
+])
+def test_a_dump_that_this_cluster_cannot_take_is_none_of_its_faults(
+    facts: Facts, version: str, available: list[str] | None, reason: str
+) -> None:
+    assert drill_dumps.unfit(facts, version, available) == reason
+
+
+def test_a_drill_makes_a_database_that_any_host_can_make() -> None:
+    script = ("CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'LATIN1' LOCALE_PROVIDER = libc "
+              "LOCALE = 'de_DE' TABLESPACE = fast;\n")
+    options, plain = drill_dumps.create_options(script, "17")
+    assert options == "TEMPLATE = template0 ENCODING = 'LATIN1' LOCALE_PROVIDER = libc LOCALE = 'de_DE'"
+    assert plain == "TEMPLATE = template0 ENCODING = 'LATIN1' LOCALE = 'C' LOCALE_PROVIDER = libc"
+    assert drill_dumps.create_options("", "14")[1] == "TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C'"
 
 
 def backup(label: str) -> Backup:
@@ -183,6 +292,20 @@ def test_a_proven_dump_stays(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     removed = backup_dumps.prune(str(tmp_path), "dump", 14, MIDNIGHT, str(tmp_path / names[1]))
     assert removed == [str(tmp_path / names[0])]
+
+
+def test_dumps_of_a_database_that_is_gone_go_after_the_retention(tmp_path: Path) -> None:
+    settings = backup_settings.BackupSettings(directory=str(tmp_path))
+    for path in ("shop/20261001T020000Z", "gone/20261001T020000Z", "purged/20261001T020000Z",
+                 "purged/20261120T020000Z"):
+        (tmp_path / "dumps" / path).parent.mkdir(parents=True, exist_ok=True)
+        for end in (".dump", ".dump.sha256"):
+            Path(f"{tmp_path}/dumps/{path}{end}").write_text("x")
+    backup_dumps.prune_gone(settings, ["shop"], 14, MIDNIGHT)
+    assert [dump.path.partition("dumps/")[2] for dump in backup_dumps.dumps(settings.dumps_dir)] == [
+        "purged/20261120T020000Z.dump", "shop/20261001T020000Z.dump"]
+    backup_dumps.prune_gone(settings, ["shop"], 14, MIDNIGHT + 15 * DAY)
+    assert sorted(path.name for path in (tmp_path / "dumps").iterdir()) == ["shop"]
 
 
 def test_a_name_whose_proven_snapshot_is_old_is_left_alone() -> None:
