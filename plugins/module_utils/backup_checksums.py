@@ -13,11 +13,12 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .backup_problems import Problem
 from .errors import RingstandError
-from .pgbackrest import Information
+from .ledger import utc
+from .pgbackrest import Backup, Information
 from .releases import write_durably
 from .restic import file_sha256
 
@@ -182,9 +183,50 @@ def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def closed_gaps(found: list[Problem], information: Information) -> list[Problem]:
-    """Those of the gaps that lie before the newest full backup without an error, from which on all can be restored."""
+_GAP = re.compile(r"archive: \?{8}([0-9A-F]{16})(?: to \?{8}([0-9A-F]{16}))?")
+# As the files are called here and by pgBackRest's verify, which leaves the folders above them out.
+_A_SEGMENT = re.compile(r"(?:^|/)\d+-(\d+)/[0-9A-F]{16}/[0-9A-F]{8}([0-9A-F]{16})[-.]")
+_A_HISTORY = re.compile(r"(?:^|/)\d+-(\d+)/([0-9A-F]{8})\.history$")
+_A_BACKUP = re.compile(r"(?:^|/)(\d{8}-\d{6}F)(_[^/]*)?(?:/|$)")
+
+
+def split(found: list[Problem], information: Information) -> tuple[list[Problem], list[Problem]]:
+    """The problems as those that concern what a restore may need from now on, and those that only time can mend.
+
+    The second lie before the newest full backup that has none itself, and go with the retention: they must not keep it
+    from removing anything, or they would stay for ever.
+    """
     fulls = [backup for backup in information.good if backup.kind == "full"]
-    if not fulls:
-        return []
-    return [gap for gap in found if gap.file.rpartition("?")[2] < fulls[-1].wal_start[8:]]
+    full = next((one for one in reversed(fulls) if not any(_touches(item, one) for item in found)), None)
+    if full is None:
+        return list(found), []
+    # Whoever reads it wants to know what is lost.
+    lost = f"; what can only be restored with it, all of it before {utc(full.finished)}, is lost, and it will expire"
+    ended = [item for item in found if _lies_before(item, full)]
+    return [item for item in found if item not in ended], [replace(item, reason=item.reason + lost) for item in ended]
+
+
+def _segments(problem: Problem, identity: int) -> tuple[str, str]:
+    """The first and the last segment of a cluster that a problem is about; empty for none of it."""
+    gap, segment = _GAP.fullmatch(problem.file), _A_SEGMENT.search(problem.file)
+    if segment and int(segment[1]) == identity:
+        return segment[2], segment[2]
+    return (gap[1], gap[2] or gap[1]) if gap else ("", "")
+
+
+def _touches(problem: Problem, full: Backup) -> bool:
+    backup, (first, last) = _A_BACKUP.search(problem.file), _segments(problem, full.database_id)
+    if backup:
+        return backup[1] == full.label and not backup[2]
+    return bool(first) and first <= full.wal_stop[8:] and last >= full.wal_start[8:]
+
+
+def _lies_before(problem: Problem, full: Backup) -> bool:
+    backup, last = _A_BACKUP.search(problem.file), _segments(problem, full.database_id)[1]
+    if backup:
+        return backup[1] < full.label
+    archived = _A_SEGMENT.search(problem.file) or _A_HISTORY.search(problem.file)
+    if archived and int(archived[1]) != full.database_id:
+        return int(archived[1]) < full.database_id
+    history = _A_HISTORY.search(problem.file)
+    return history[2] < full.wal_start[:8] if history else bool(last) and last < full.wal_start[8:]

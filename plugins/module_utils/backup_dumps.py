@@ -12,7 +12,7 @@ import calendar
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +175,18 @@ def verify(settings: BackupSettings, expected: Iterable[str] = ()) -> list[Probl
     return problems
 
 
+def superseded(found: Sequence[Problem]) -> list[Problem]:
+    """Those of the damaged dumps beside which there is a newer one without damage: they go with the retention."""
+    bad = {problem.file for problem in found}
+
+    def good(folder: str) -> str:
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return max((path for name in names if name.endswith((".dump", ".sql"))
+                    for path in [os.path.join(folder, name)] if path not in bad), default="")
+
+    return [problem for problem in found if problem.file and problem.file < good(os.path.dirname(problem.file))]
+
+
 def damage(path: str, has_sum: bool = True) -> str:
     """Why a dump cannot be relied on, empty when it can; ``has_sum`` tells that there is a sum beside it."""
     if not os.path.exists(path):
@@ -195,15 +207,18 @@ def prune(
 
     Only for a directory to which a newer dump has just been added; with ``newest`` also the newest goes.
     """
-    names = sorted(name for name in os.listdir(directory) if name.endswith(f".{suffix}"))
+    there = [name for name in os.listdir(directory) if name.endswith(f".{suffix}")]
+    kept = {"" if newest else max(there, default=""), os.path.basename(keep)}
+    # Of one that is lost the sum is left.
+    lost = {name[: -len(SUM)] for name in os.listdir(directory) if name.endswith(f".{suffix}{SUM}")}
     removed = []
-    for name in names if newest else names[:-1]:
+    for name in sorted({*there, *lost} - kept):
         path = os.path.join(directory, name)
         with contextlib.suppress(ValueError):
-            if path != keep and _time(path) < now - days * DAY_SECONDS:
-                os.unlink(path)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(f"{path}{SUM}")
+            if _time(path) < now - days * DAY_SECONDS:
+                for one in (path, f"{path}{SUM}"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(one)
                 removed.append(path)
     return removed
 

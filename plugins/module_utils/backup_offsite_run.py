@@ -60,7 +60,7 @@ def run(settings: BackupSettings, now: float, say: Say, details: dict[str, Any],
             problems += step()
         except FAILURES as error:
             problems.append(Problem("offsite", "", str(error)))
-    if not problems and not verify_only:
+    if all(problem in job.ended for problem in problems) and not verify_only:
         job.prune()
     return problems
 
@@ -70,6 +70,8 @@ class _Job:
         self, settings: BackupSettings, offsite: Offsite, now: float, full: bool, details: dict[str, Any]
     ) -> None:
         self._settings, self._offsite, self._now, self._full, self._details = settings, offsite, now, full, details
+        # What is wrong, but with nothing that a restore may need from now on: the retention removes it.
+        self.ended: list[Problem] = []
 
     def cluster(self) -> list[Problem]:
         stanza = self._settings.stanza
@@ -109,23 +111,25 @@ class _Job:
         problems: list[Problem] = []
         judged: list[Problem] = []
         if self._settings.cluster:
-            compared, judged = self._verify_cluster(known, everything)
-            problems += compared.problems
+            compared, judged, information = self._verify_cluster(known, everything)
+            of_the_cluster, ended = backup_checksums.split(compared.problems + judged, information)
+            problems += of_the_cluster + ended
+            self.ended = [Problem("offsite", item.file, item.reason, item.corruption) for item in ended]
             found.update(compared.trusted({name: value for name, value in known.items() if name not in found}, judged))
         snapshots = self._snapshots()
         for name in sorted(found.keys() - snapshots.keys()):
             if name.startswith("snapshot/"):
                 problems.append(Problem("offsite", name, f"this snapshot of {found[name]!r} is missing", True))
         share = "" if everything else f"{int(self._now // 86_400) % SHARES + 1}/{SHARES}"
-        judged += restic.check(self._settings.repository, share)
-        problems += judged
-        self._details["damaged"] = bool(judged)
+        of_the_files = restic.check(self._settings.repository, share)
+        problems += of_the_files
+        self._details["damaged"] = bool(judged or of_the_files)
         backup_checksums.save(RECORD_PATH, self._offsite.where, {**found, **snapshots})
         return [Problem("offsite", item.file, item.reason, item.corruption) for item in problems]
 
     def _verify_cluster(
         self, known: Mapping[str, str], everything: bool
-    ) -> tuple[backup_checksums.Comparison, list[Problem]]:
+    ) -> tuple[backup_checksums.Comparison, list[Problem], pgbackrest.Information]:
         stanza = self._settings.stanza
         information = pgbackrest.information(stanza)
         if not information.good:
@@ -137,7 +141,7 @@ class _Job:
         if everything or self._details.get("kind") == "full" or not self._details.get("verified"):
             judged += pgbackrest.verify(stanza) or []
             self._details["verified"] = utc(time.time())
-        return compared, judged
+        return compared, judged, information
 
     def _listing(self) -> dict[str, str]:
         stanza = self._settings.stanza

@@ -3,7 +3,8 @@
 """One run of the backup: every part in its turn, each problem recorded, and only then the removal of what is old.
 
 A part that fails never keeps the next from running. Nothing is removed unless the new backup is there and everything
-in its repository has been read back without a fault: the last verified backup is never the one that goes.
+in its repository that a restore may need from now on has been read back without a fault: the last verified backup is
+never the one that goes.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class _Runner:
     def __init__(self, settings: BackupSettings, now: float, kind: str, say: Say) -> None:
         self._settings, self._now, self._kind, self._say = settings, now, kind, say
         self._proven = drill_record.load()
-        self._closed: list[Problem] = []
+        self._unsound: set[str] = set()
         self.parts: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
         self.earlier: Mapping[str, Mapping[str, Any]] = {}
@@ -215,25 +216,29 @@ class _Runner:
 
     def _verify(self, details: dict[str, Any]) -> list[Problem]:
         problems: list[Problem] = []
-        cluster = (self._verify_repository,) if self._settings.cluster else ()
-        dumps = (self._verify_dumps,) if self._settings.cluster or self._settings.elsewhere else ()
-        for step in (*cluster, *dumps, self._verify_files):
+        steps: list[tuple[str, Callable[[dict[str, Any]], tuple[list[Problem], list[Problem]]]]] = []
+        steps += [("postgresql", self._verify_repository)] if self._settings.cluster else []
+        steps += [("dumps", self._verify_dumps)] if self._settings.cluster or self._settings.elsewhere else []
+        for part, step in (*steps, ("files", self._verify_files)):
             try:
-                problems += step(details)
+                found, ended = step(details)
             except FAILURES as error:
-                problems.append(Problem("verify", "", str(error)))
-        # Nothing mends a gap in the archive but that the backups before it expire.
-        details["sound"] = all(problem in self._closed for problem in problems)
+                found, ended = [Problem("verify", "", str(error))], []
+            problems += found + ended
+            self._unsound |= {part} if found else set()
+        details["sound"] = not self._unsound
         return problems
 
-    def _verify_repository(self, details: dict[str, Any]) -> list[Problem]:
+    # Each returns what is wrong, and what is wrong but concerns nothing that a restore may need from now on.
+
+    def _verify_repository(self, details: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
         stanza, known = self._settings.stanza, backup_checksums.load(CHECKSUMS_PATH, self._settings.stanza.repository)
         information = pgbackrest.information(stanza)
         if not information.exists:
-            return [Problem("verify", "", f"the repository has no backups of {stanza.name!r}: {information.message}")]
+            reason = f"the repository has no backups of {stanza.name!r}: {information.message}"
+            return [Problem("verify", "", reason)], []
         compared = backup_checksums.compare(stanza.repository, known, information)
         gaps = backup_checksums.gaps(compared.files, information, self._segments_per_log())
-        self._closed = backup_checksums.closed_gaps(gaps, information)
         problems = compared.problems + gaps
         judged = pgbackrest.verify(stanza)
         details["pgbackrest_verify"] = "not in this version" if judged is None else "done"
@@ -244,9 +249,11 @@ class _Runner:
             problem for problem in judged or []
             if not any(problem.file and problem.file.split("/")[0] in name for name in named)
         ]
-        return [
-            Problem(item.part, self._full_path(item.file), item.reason, item.corruption) for item in problems + news
-        ]
+        found, ended = (
+            [Problem(item.part, self._full_path(item.file), item.reason, item.corruption) for item in items]
+            for items in backup_checksums.split(problems + news, information)
+        )
+        return found, ended
 
     def _full_path(self, name: str) -> str:
         for below in ("", f"backup/{self._settings.cluster}", f"archive/{self._settings.cluster}"):
@@ -261,11 +268,13 @@ class _Runner:
             return backup_checksums.SEGMENTS_PER_LOG
         return 2**32 // int(backup_archiving.archiver(cluster)["segment_bytes"])
 
-    def _verify_dumps(self, _details: dict[str, Any]) -> list[Problem]:
+    def _verify_dumps(self, _details: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
         newest = (self.parts.get("dumps") or {}).get("paths") or (self.earlier.get("dumps") or {}).get("paths") or {}
-        return backup_dumps.verify(self._settings, newest.values())
+        found = backup_dumps.verify(self._settings, newest.values())
+        ended = backup_dumps.superseded(found)
+        return [problem for problem in found if problem not in ended], ended
 
-    def _verify_files(self, _details: dict[str, Any]) -> list[Problem]:
+    def _verify_files(self, _details: dict[str, Any]) -> tuple[list[Problem], list[Problem]]:
         repository = self._settings.repository
         known = backup_checksums.load(FILES_RECORD_PATH, repository.directory)
         judged = restic.check(repository)
@@ -274,7 +283,7 @@ class _Runner:
         record = {**restic.recorded(repository), **{item.file: known[item.file] for item in problems}}
         backup_checksums.save(FILES_RECORD_PATH, repository.directory, record)
         # That restic finds the repository at fault says nothing more once a file of it has been named.
-        return problems + [item for item in judged if item.file != repository.directory or not problems]
+        return problems + [item for item in judged if item.file != repository.directory or not problems], []
 
     def _forget_files(self, days: int) -> None:
         repository = self._settings.repository
@@ -286,7 +295,7 @@ class _Runner:
 
         What a drill has proven last stays, however old. No drill may be under way: it could lose what it restores.
         """
-        if not self.parts.get("verify", {}).get("sound"):
+        if "verify" not in self.parts or "sound" not in self.parts["verify"]:
             return
         retention = self._settings.retention
         for part, remove in (
@@ -294,7 +303,7 @@ class _Runner:
             ("dumps", lambda: self._prune_dumps(retention.dump_days)),
             ("files", lambda: self._forget_files(retention.files_days)),
         ):
-            if part not in parts or self.parts[part]["result"] != "ok":
+            if part not in parts or part in self._unsound or self.parts[part]["result"] != "ok":
                 continue
             try:
                 remove()

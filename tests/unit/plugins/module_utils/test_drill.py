@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_canary,
-    backup_checksums,
     backup_dumps,
     backup_offsite,
     backup_settings,
@@ -26,7 +25,6 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     transient_unit,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import drill_due
-from ansible_collections.ringstand.flask.plugins.module_utils.backup_problems import Problem
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.import_script import Facts
 from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, Information, Stanza
@@ -415,14 +413,6 @@ def test_a_gap_since_the_newest_backup_is_found_by_names(tmp_path: Path, monkeyp
     one = Backup("1F", "full", 1, 2, False, 10, 5, "000000010000000000000003", "000000010000000000000003")
     found = backup_watch.lacking(Stanza("main", str(tmp_path)), Information(True, "", [one]), 256)
     assert [problem.file for problem in found] == ["archive: ????????0000000000000005"]
-
-
-def test_a_gap_before_the_newest_full_backup_keeps_nothing_from_expiring() -> None:
-    gaps = [Problem("verify", f"archive: ????????000000000000000{number}", "", True) for number in (2, 4, 6)]
-    full = Backup("2F", "full", 1, 2, False, 10, 5, "000000020000000000000005", "000000020000000000000005")
-    diff = Backup("2F_3D", "diff", 1, 2, False, 10, 5, "000000020000000000000009", "000000020000000000000009")
-    assert backup_checksums.closed_gaps(gaps, Information(True, "", [full, diff])) == gaps[:2]
-    assert backup_checksums.closed_gaps(gaps, Information(True, "", [diff])) == []
 
 
 def test_room_for_the_next_full_backup_is_watched(tmp_path: Path) -> None:
