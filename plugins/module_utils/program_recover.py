@@ -49,8 +49,7 @@ def _recover(options: argparse.Namespace) -> int:
 
 def _foresee(options: argparse.Namespace) -> int:
     reached = recover_run.phase()
-    if not reached:
-        recover_run.check_fresh(backup_settings.load().at_offsite())
+    recover_run.check_fresh(backup_settings.load().at_offsite(), check=True)
     changed = reached != recover_run.DONE
     words = "this host can be recovered" if changed else "this host has been recovered already"
     say(json.dumps({"changed": changed, "result": "ok"}) if options.json else words)

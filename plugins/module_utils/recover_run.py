@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shutil
 import time
 from dataclasses import replace
 from typing import Any
 
-from . import backup_owner, recover_files, restic, restore_plan, restore_run
+from . import backup_owner, recover_files, restic, restore_plan, restore_run, restore_state
 from .backup_owner import RECOVERED_PATH
 from .backup_settings import BackupSettings
 from .errors import RingstandError
@@ -23,6 +24,7 @@ from .pgbackrest import OWNER
 from .releases import write_durably
 from .restore_state import Progress
 from .restore_target import parse_target
+from .systemd import systemctl
 
 BEGUN, FILES, DONE = "begun", "files", "done"
 _DATABASES_SQL = (
@@ -43,21 +45,55 @@ def phase() -> str:
         raise RingstandError(what) from error
 
 
-def check_fresh(settings: BackupSettings) -> None:
-    """Raise :class:`RingstandError` when there is something on this host that a recovery would write over."""
+def check_fresh(settings: BackupSettings, check: bool = False) -> None:
+    """Raise :class:`RingstandError` when there is something on this host that a recovery would write over.
+
+    Also one that goes on: somebody may have used the host since the first was interrupted. Only a cluster in the middle
+    of being restored, which takes no writes, is not looked into, and with ``check`` none that would have to be started.
+    """
+    reached = phase()
+    if reached == DONE:
+        return
     apps = [path.split("/")[2] for path in sorted(glob.glob("/srv/*/live"))]
     what = f"the apps {', '.join(apps)} are deployed" if apps else ""
     if settings.cluster and not what:
-        cluster = settings.find_cluster()
-        if not cluster.running:
-            raise RingstandError(f"Failed to recover: the cluster {cluster} does not run, nobody knows what is in it")
-        databases = cluster.query(_DATABASES_SQL)
-        what = f"the cluster {cluster} has the databases {', '.join(databases)}" if databases else ""
+        databases = _databases(settings, bool(reached), check)
+        what = f"the cluster has the databases {', '.join(databases)}" if databases else ""
     if what:
+        earlier = f" (an earlier recovery of it stopped at {reached!r}, and they are newer)" if reached else ""
         raise RingstandError(
-            f"Failed to recover: this host is not a fresh one, {what}. Nothing was changed. To bring back the "
+            f"Failed to recover: this host is not a fresh one, {what}{earlier}. Nothing was changed. To bring back the "
             "databases of a host that is still there: ringstand restore --offsite"
         )
+
+
+def _databases(settings: BackupSettings, goes_on: bool, check: bool) -> list[str]:
+    cluster = settings.find_cluster()
+    data_dir = cluster.data_dir
+    if goes_on and not restore_plan.has_data(data_dir) or restore_plan.removable(data_dir, restore_state.read()):
+        return []
+    if goes_on and not cluster.running:  # it was stopped to be restored, and no more
+        if check:
+            return []
+        systemctl("start", cluster.unit)
+        cluster = settings.find_cluster()
+    if not cluster.running:
+        raise RingstandError(
+            f"Failed to recover: the cluster {cluster} does not run, nobody knows what is in it. "
+            f"Start it: systemctl start {cluster.unit}"
+        )
+    return [str(name) for name in cluster.query(_DATABASES_SQL)]
+
+
+def holds_databases(data_dir: str) -> bool:
+    """Whether a data directory has databases beside those that its creation has made.
+
+    Those have numbers below 16384 (FirstNormalObjectId in PostgreSQL's access/transam.h).
+    """
+    try:
+        return any(name.isdecimal() and int(name) >= 16384 for name in os.listdir(os.path.join(data_dir, "base")))
+    except FileNotFoundError:
+        return False
 
 
 def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, Any]:
@@ -68,8 +104,8 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
         return {"changed": False, "where": where}
     snapshots = restic.snapshots(there.repository)
     owner = backup_owner.of(snapshots)
+    check_fresh(settings)
     if not phase():
-        check_fresh(settings)
         _write(BEGUN, where, owner)
     result: dict[str, Any] = {"changed": True, "where": where, "kept": "", "problems": []}
     if phase() == BEGUN:
@@ -82,9 +118,14 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
         restore_run.stop(cluster)  # what is in it is what its own creation has left
         plan = restore_plan.make(there, target, restore_plan.host_name(), flush=False)
         done = restore_run.perform(plan, progress, new_backup=False)
-        if done["kept"]:
-            shutil.rmtree(done["kept"])
         result.update({key: done[key] for key in ("target", "backup", "recovered_to", "databases")})
+        _write(DONE, where, owner)
+        if done["kept"] and holds_databases(done["kept"]):
+            result["kept"] = done["kept"]
+            left = f"{done['kept']} holds databases, so it was kept. Once nobody needs them: rm -r {done['kept']}"
+            result["problems"] = [*result["problems"], left]
+        elif done["kept"]:
+            shutil.rmtree(done["kept"])
     _write(DONE, where, owner)
     return result
 
