@@ -14,7 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import backup_archiving, backup_offsite_host, backup_offsite_look, file_transaction, files, pgbackrest
+from . import (
+    backup_archiving,
+    backup_offsite,
+    backup_offsite_host,
+    backup_offsite_look,
+    file_transaction,
+    files,
+    pgbackrest,
+)
 from .backup_offsite import ONLY_HERE
 from .backup_settings import KEY_PATH
 from .commands import run
@@ -26,6 +34,8 @@ from .systemd import systemctl
 
 PACKAGE_CONFIG_PATH = "/etc/pgbackrest.conf"
 HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
+# What holds the key as well, so that a lost file of it can be made again.
+KEY_COPIES = (KEY_CONFIG_PATH, backup_offsite.CONFIG_PATH)
 # More than that and the disk is what is waited for.
 MOST_PROCESSES = 8
 # Small files of a cluster go into bundles, without which a repository has a thousand files per backup.
@@ -66,6 +76,50 @@ def read_key(path: str = KEY_PATH) -> str:
         return ""
     except (OSError, ValueError) as error:
         raise RingstandError(f"Failed to read the backup key {path}: {error}") from error
+
+
+def find_key() -> str:
+    """The host's key or, when its file is lost, the one that pgBackRest's configurations hold as well; else empty.
+
+    Raises :class:`RingstandError` when these hold different ones.
+    """
+    own = read_key()
+    if own:
+        return own
+    copies = {path: found for path in KEY_COPIES for found in [_copied_key(path)] if found}
+    if len(set(copies.values())) > 1:
+        raise RingstandError(
+            f"Failed to find the backup key: {KEY_PATH} is gone, and {' and '.join(copies)} hold different ones. "
+            f"Nothing was changed. Put the right one into {KEY_PATH}"
+        )
+    return next(iter(copies.values()), "")
+
+
+def _copied_key(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = re.search(r"^repo1-cipher-pass=(\S+)$", stream.read(), re.MULTILINE)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise RingstandError(f"Failed to read the backup key from {path}: {error}") from error
+    return found[1] if found else ""
+
+
+def refuse_new_key(wanted: Wanted) -> None:
+    """Raise :class:`RingstandError` where a new key would only hide that the one of existing backups is lost."""
+    made = [os.path.join(wanted.directory, name) for name in (
+        f"pgbackrest/backup/{wanted.cluster}/backup.info", "restic/config")]
+    places = [os.path.dirname(path) for path in made if os.path.exists(path)]
+    if wanted.recover:
+        places = [str(wanted.offsite.get("where") or "the second place")]
+    if places:
+        raise RingstandError(
+            f"Failed to find the backup key: {KEY_PATH} is not there, no key was given, and the backups in "
+            f"{' and '.join(places)} can be read with the key that they were made with only. Nothing was changed. Put "
+            "it into the escrow file on this controller (backup-keys/<host>.key.txt beside the inventory), or set "
+            "backup_key" + ("" if wanted.recover else ". To begin anew without these backups, move them away")
+        )
 
 
 def choose_key(given: str, found: str) -> str:
@@ -175,7 +229,9 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
     """
     if wanted.cluster:
         refuse_foreign()
-    key = choose_key(given, read_key())
+    key = choose_key(given, find_key())
+    if not key:
+        refuse_new_key(wanted)
     cluster = find(wanted, check) if wanted.cluster else None
     state: dict[str, Any] = {
         "key": "missing" if not key else "known" if given else "kept",

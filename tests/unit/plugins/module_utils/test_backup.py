@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_checksums,
     backup_dumps,
+    backup_host,
     backup_settings,
     backup_status,
     pgbackrest,
@@ -310,6 +311,54 @@ def test_two_at_once_are_refused_with_the_holders_name(tmp_path: Path) -> None:
     assert backup_settings.holder(path) == ""
     with backup_settings.only_one("backup", 0, path):
         pass
+
+
+KEY, OTHER = "k" * 20, "o" * 20
+
+
+@pytest.mark.parametrize(("own", "copies", "found"), [
+    (KEY, [OTHER, None], KEY),
+    (None, [None, None], ""),
+    (None, [KEY, None], KEY),
+    ("\n", [None, KEY], KEY),  # the disk was full
+    (None, [KEY, KEY], KEY),
+    (None, [KEY, OTHER], None),
+])
+def test_a_lost_key_is_taken_from_what_holds_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, copies: list[str | None], found: str | None
+) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path, key in zip(paths, copies):
+        if key:
+            path.write_text(f"# Written\n[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass={key}\n")
+    if own:
+        (tmp_path / "key").write_text(own)
+    read = backup_host.read_key
+    monkeypatch.setattr(backup_host, "read_key", lambda: read(str(tmp_path / "key")))
+    monkeypatch.setattr(backup_host, "KEY_COPIES", [str(path) for path in paths])
+    if found is not None:
+        assert backup_host.find_key() == found
+        return
+    with pytest.raises(RingstandError, match="hold different ones. Nothing was changed") as caught:
+        backup_host.find_key()
+    assert KEY not in caught.value.message and OTHER not in caught.value.message
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_no_key_is_made_beside_backups_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    wanted = backup_host.Wanted(str(tmp_path), "", "", 2, {}, False)
+    monkeypatch.setattr(backup_host, "find_key", lambda: "")
+    assert backup_host.ensure(wanted, "", False)[0]["key"] == "missing"
+    (tmp_path / "restic").mkdir()
+    assert backup_host.ensure(wanted, "", False)[0]["key"] == "missing"
+    (tmp_path / "restic" / "config").touch()
+    with pytest.raises(RingstandError, match=r"the backups in .*/restic can be read .* set backup_key\. To begin anew"):
+        backup_host.ensure(wanted, "", check)
+    recover = backup_host.Wanted(str(tmp_path / "none"), "", "", 2, {}, False, recover=True)
+    with pytest.raises(RingstandError, match="set backup_key$"):
+        backup_host.ensure(recover, "", check)
 
 
 def test_a_key_is_never_replaced() -> None:
