@@ -73,6 +73,11 @@ class BackupSettings:
             return self.offsite.stanza(self.cluster)
         return Stanza(self.cluster, os.path.join(self.directory, "pgbackrest"))
 
+    @property
+    def first_stanza(self) -> Stanza | None:
+        """After :meth:`at_offsite` the backups of the cluster on this host, else None."""
+        return replace(self, from_offsite=False).stanza if self.from_offsite else None
+
     def at_offsite(self) -> BackupSettings:
         """The same with ``stanza`` and ``repository`` of the second place; raises :class:`RingstandError` without."""
         if not self.offsite:

@@ -28,7 +28,7 @@ def add_commands(command: Callable[..., None]) -> None:
         "restore",
         _restore,
         "bring databases or files back from the backup: the latest state, a moment, before a release",
-        ("--list", {"action": "store_true", "help": "what can be restored"}),
+        ("--list", {"action": "store_true", "help": "what can be restored, with --offsite from there"}),
         ("--to", {"metavar": "TIME", "help": "latest (unless told otherwise), or a time such as 2026-11-21T03:00:00Z"}),
         ("--before-release", {"metavar": "[APP/]ID", "help": "to the restore point before that release's migrations"}),
         ("--confirm", {"default": "", "metavar": "HOSTNAME", "help": "the name of this host, when it holds data"}),
@@ -53,7 +53,8 @@ def add_commands(command: Callable[..., None]) -> None:
 
 def _restore(options: argparse.Namespace) -> int:
     if options.list:
-        found = restore_list.gather(backup_settings.load())
+        settings = backup_settings.load()
+        found = restore_list.gather(settings.at_offsite() if options.offsite else settings)
         say(json.dumps({**found, "changed": False}) if options.json else "\n".join(restore_list.lines(found)))
         return 3 if found["problems"] else 0
     asked = restore_job.request(vars(options))

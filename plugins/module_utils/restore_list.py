@@ -16,11 +16,16 @@ from .restore_target import Repository, choose, iso
 
 
 def gather(settings: BackupSettings) -> dict[str, Any]:
-    """All of it; what cannot be read is in ``problems``, and the rest is there all the same."""
+    """All of it; what cannot be read is in ``problems``, and the rest is there all the same.
+
+    In the second place dumps are a set of files.
+    """
     problems: list[str] = []
     repository: Repository | None = None
     try:
-        repository = restore_repository.read(settings.stanza, settings.find_cluster().version)
+        if settings.cluster:
+            version = settings.find_cluster().version
+            repository = restore_repository.read(settings.stanza, version, settings.first_stanza)
     except (RingstandError, OSError) as error:
         problems.append(str(error))
     snapshots: list[dict[str, Any]] = []
@@ -36,7 +41,7 @@ def gather(settings: BackupSettings) -> dict[str, Any]:
         "points": points(repository, restore_points.known()),
         "dumps": [
             {"database": item.database, "time": utc(item.time), "path": item.path, "size": item.size}
-            for item in backup_dumps.dumps(settings.dumps_dir)
+            for item in ([] if settings.from_offsite else backup_dumps.dumps(settings.dumps_dir))
         ],
         "files": snapshots,
         "problems": problems,

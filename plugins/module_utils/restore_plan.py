@@ -86,12 +86,12 @@ def _unfinished() -> State | None:
 
 
 def _choose(settings: BackupSettings, cluster: Cluster, target: float | None, flush: bool) -> Plan:
-    repository = restore_repository.read(settings.stanza, cluster.version)
+    repository = restore_repository.read(settings.stanza, cluster.version, settings.first_stanza)
     archived = max(repository.segments.values(), default=0.0)
     complete = cluster.running and not _unfinished()
     if complete and flush and (target is None or target > archived):
         _flush(settings, cluster)
-        repository = restore_repository.read(settings.stanza, cluster.version)
+        repository = restore_repository.read(settings.stanza, cluster.version, settings.first_stanza)
     return Plan(settings, cluster, target, choose(repository, target, complete), complete)
 
 

@@ -8,18 +8,24 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from . import pgbackrest
 from .errors import RingstandError
-from .pgbackrest import OWNER, Stanza
+from .pgbackrest import OWNER, Backup, Stanza
 from .restore_target import Repository, Timeline, parse_history
 
 _SEGMENT = re.compile(r"(?:.*/)?([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 
 
-def read(stanza: Stanza, version: str) -> Repository:
-    """Read it; ``version`` is PostgreSQL's. Raises :class:`RingstandError` when it cannot be read or has no backup."""
+def read(stanza: Stanza, version: str, local: Stanza | None = None) -> Repository:
+    """Read it; ``version`` is PostgreSQL's. Raises :class:`RingstandError` when it cannot be read or has no backup.
+
+    ``local`` is the first repository when this is the second: that one knows when each timeline began, and here it is
+    only known when that was shipped.
+    """
     found = pgbackrest.information(stanza)
     if not found.exists or not found.backups:
         raise RingstandError(f"Failed to find a backup of {stanza.name!r} in {stanza.repository}: {found.message}")
@@ -32,14 +38,39 @@ def read(stanza: Stanza, version: str) -> Repository:
     archive = max(ids, key=lambda name: int(name.split("-")[1]))
     listed = pgbackrest.listing(stanza, _path(stanza, archive))
     files = {name: float(item["time"]) for name, item in listed.items()}
+    segments = {match[1]: archived for name, archived in files.items() for match in [_SEGMENT.fullmatch(name)] if match}
     timelines = [Timeline(1)]
+    known = _beginnings(local) if local else {}
     for name, archived in files.items():
         history = _HISTORY.fullmatch(name)
         if history:
             text = _call(stanza, "repo-get", f"{_path(stanza, archive)}/{name}")
-            timelines.append(Timeline(int(history[1], 16), archived, tuple(parse_history(text))))
-    segments = {match[1]: archived for name, archived in files.items() for match in [_SEGMENT.fullmatch(name)] if match}
+            one = Timeline(int(history[1], 16), known.get((name, text), archived), tuple(parse_history(text)))
+            timelines.append(bounded(one, found.backups, segments) if local and (name, text) not in known else one)
     return Repository(found.backups, timelines, segments)
+
+
+def _beginnings(stanza: Stanza) -> dict[tuple[str, str], float]:
+    """When timelines began, by name and text of their history files; what cannot be read is left out."""
+    found: dict[tuple[str, str], float] = {}
+    try:
+        for path, item in pgbackrest.listing(stanza, f"archive/{stanza.name}").items():
+            name = os.path.basename(path)
+            if _HISTORY.fullmatch(name):
+                found[name, _call(stanza, "repo-get", f"{_path(stanza, path)}")] = float(item["time"])
+    except RingstandError:  # it may be what is lost
+        pass
+    return found
+
+
+def bounded(timeline: Timeline, backups: Sequence[Backup], segments: Mapping[str, float]) -> Timeline:
+    """A timeline of which it is known when it was shipped: it had begun before any backup of it did, and after
+    everything of the others that was there before, because its history file goes before what waits."""
+    own = [backup.started for backup in backups if int(backup.wal_start[:8], 16) == timeline.number]
+    born = min([timeline.born, *map(float, own)])
+    earlier = [float(backup.finished) for backup in backups if int(backup.wal_start[:8], 16) < timeline.number]
+    earlier += [shipped for name, shipped in segments.items() if int(name[:8], 16) < timeline.number]
+    return replace(timeline, born=born, after=max((moment for moment in earlier if moment < born), default=0.0))
 
 
 def fetch_problem(stanza: Stanza, segment: str) -> str:

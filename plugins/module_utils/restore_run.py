@@ -38,7 +38,8 @@ def perform(plan: Plan, progress: Progress, new_backup: bool = True) -> dict[str
         progress.step(f"stopping {cluster.unit}")
         stop(cluster)
         if plan.complete:  # stopping has archived the very last segment
-            repository = restore_repository.read(plan.settings.stanza, cluster.version)
+            settings = plan.settings
+            repository = restore_repository.read(settings.stanza, cluster.version, settings.first_stanza)
             plan = replace(plan, choice=choose(repository, plan.target, True))
         state = _move_aside(plan, state, progress)
         progress.step(f"restoring the backup {plan.choice.backup.label}")

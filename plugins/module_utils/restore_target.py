@@ -27,11 +27,15 @@ _TIME = re.compile(
 
 @dataclass(frozen=True)
 class Timeline:
-    """One timeline: when it began, and where each of its ancestors was left, oldest first."""
+    """One timeline: when it began, and where each of its ancestors was left, oldest first.
+
+    Where that is not known exactly, it was after ``after`` and at ``born`` at the latest.
+    """
 
     number: int
     born: float = 0.0
     ancestors: Sequence[tuple[int, int]] = ()
+    after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +178,21 @@ def choose(repository: Repository, target: float | None, complete: bool = False)
 
 
 def _timeline_of(repository: Repository, target: float | None) -> Timeline:
-    """The timeline that was written to at a moment: of those that had begun by then the one that began last."""
+    """The timeline that was written to at a moment: of those that had begun by then the one that began last.
+
+    Raises :class:`RingstandError` for a moment of which nobody can tell.
+    """
     begun = [one for one in repository.timelines if target is None or one.born <= target]
-    return max(begun, key=lambda one: one.number, default=Timeline(1))
+    chosen = max(begun, key=lambda one: one.number, default=Timeline(1))
+    for one in repository.timelines:
+        if target is not None and one.number > chosen.number and one.after is not None and one.after < target:
+            raise RingstandError(
+                f"Failed to restore to {iso(target)}: the cluster was restored some time between {iso(one.after)} and "
+                f"{iso(one.born)}, and the second repository, which got its WAL later, does not tell whether that was "
+                f"before or after this moment. Nothing was changed. Choose {iso(one.after)} or a moment before it for "
+                f"what was before that restore, or one from {iso(one.born)} on"
+            )
+    return chosen
 
 
 def _timeline(backup: Backup) -> int:

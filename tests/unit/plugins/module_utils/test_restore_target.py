@@ -5,8 +5,15 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.ringstand.flask.plugins.module_utils import restore_repository
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
-from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, parse_listing
+from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import (
+    Backup,
+    Information,
+    Stanza,
+    parse_listing,
+)
+from ansible_collections.ringstand.flask.plugins.module_utils.restore_repository import bounded
 from ansible_collections.ringstand.flask.plugins.module_utils.restore_target import (
     SEGMENT_BYTES,
     Repository,
@@ -162,3 +169,56 @@ def test_a_backup_with_damaged_pages_is_the_last_resort() -> None:
 def test_times_are_written_as_they_are_read() -> None:
     assert iso(NOW) == "2026-11-21T12:02:39.500000Z"
     assert parse_target(iso(NOW - 1), NOW) == NOW - 1
+
+
+# What was archived at 10 and 20 was shipped at once; then the way was cut, and all else came at 100.
+SHIPPED = {segment_name(1, 3): 10.0, segment_name(1, 4): 20.0, segment_name(1, 5): 101.0, segment_name(2, 4): 102.0}
+SECOND = Timeline(2, 100.0, ((1, 4 * SEGMENT_BYTES + 9),))
+
+
+@pytest.mark.parametrize(("backups", "after", "born"), [
+    ([backup("1F", 9, 2)], 20.0, 100.0),
+    ([backup("1F", 9, 2), backup("2F", 71, 5, timeline=2)], 20.0, 70.0),
+    ([backup("1F", 9, 2), backup("1G", 40, 2)], 40.0, 100.0),
+])
+def test_when_a_timeline_began_of_which_only_the_shipping_is_known(
+    backups: list[Backup], after: float, born: float
+) -> None:
+    found = bounded(SECOND, backups, SHIPPED)
+    assert (found.after, found.born) == (after, born)
+
+
+def test_a_moment_of_an_unknown_timeline_is_refused() -> None:
+    doubtful = bounded(SECOND, [backup("1F", 9, 2)], SHIPPED)
+    repository = Repository([backup("1F", 9, 3)], [Timeline(1), doubtful], SHIPPED)
+    with pytest.raises(RingstandError, match="between 1970-01-01T00:00:20Z and 1970-01-01T00:01:40Z, .* Choose"):
+        choose(repository, 50.0)
+    assert [choose(repository, moment).timeline for moment in (20.0, 100.0, None)] == [1, 2, 2]
+    known = Repository([backup("1F", 9, 3)], [Timeline(1), Timeline(2, 40.0, SECOND.ancestors)], SHIPPED)
+    assert [choose(known, moment).timeline for moment in (39.0, 50.0)] == [1, 2]
+    # Nobody needs to know about an older one.
+    third = Timeline(3, 45.0, (*SECOND.ancestors, (2, 4 * SEGMENT_BYTES + 99)))
+    later = Repository([backup("1F", 9, 3)], [Timeline(1), doubtful, third], SHIPPED)
+    assert choose(later, 50.0).timeline == 3
+
+
+def test_the_first_repository_knows_when_a_timeline_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = Stanza("main", "/here"), Stanza("main", "s3://there", "/offsite.conf")
+    text = "1\t0/4000009\tno recovery target specified\n"
+    times = {here: 40, there: 100}
+    information = Information(True, "", [backup("1F", 9, 3)], {"17-1": ("", "")})
+    monkeypatch.setattr(restore_repository.pgbackrest, "information", lambda _stanza: information)
+
+    def listing(stanza: Stanza, folder: str) -> dict[str, dict[str, int]]:
+        prefix = "17-1/" if folder == "archive/main" else ""
+        return {f"{prefix}00000002.history": {"size": 9, "time": times[stanza]}}
+
+    monkeypatch.setattr(restore_repository.pgbackrest, "listing", listing)
+    monkeypatch.setattr(restore_repository, "_call", lambda *_of: text)
+    (_first, second) = restore_repository.read(there, "17", here).timelines
+    assert (second.born, second.after) == (40.0, None)
+    monkeypatch.setattr(restore_repository, "_beginnings", lambda _stanza: {})
+    (_first, second) = restore_repository.read(there, "17", here).timelines
+    assert (second.born, second.after) == (100.0, 9.0)
+    (_first, second) = restore_repository.read(here, "17").timelines
+    assert (second.born, second.after) == (40.0, None)
