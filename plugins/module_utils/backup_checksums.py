@@ -23,6 +23,7 @@ from .releases import write_durably
 from .restic import file_sha256
 
 SCHEMA = 1
+_SUM = "sum/"
 _INFO = ("archive.info", "backup.info")
 _WAL = re.compile(r"archive/[^/]+/\d+-(\d+)/[0-9A-F]{16}/[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(-[0-9a-f]{40}|\.).*")
 _TIMELINE = re.compile(r"archive/[^/]+/\d+-(\d+)/(?:[0-9A-F]{16}/)?([0-9A-F]{8})(?:[0-9A-F]{16}[-.].*|\.history)")
@@ -42,6 +43,7 @@ class Comparison:
         """The record for next time: what was known stays, new files join unless one of ``suspects`` names them."""
         named = [problem.file for problem in suspects if problem.file]
         bad = {problem.file for problem in self.problems}
+        bad |= {f"{_SUM}{name}" for name in bad}
         new = {
             path: digest
             for path, digest in self.files.items()
@@ -92,10 +94,26 @@ def compare(repository: str, known: Mapping[str, str], information: Information)
 
 
 def compare_listing(sizes: Mapping[str, str], known: Mapping[str, str], information: Information) -> Comparison:
-    """As :func:`compare` with sizes instead of sums, of a repository that is not read as a whole every night."""
-    problems = [Problem("verify", path, "the file is empty", True) for path, size in sizes.items() if size == "0"]
-    problems += _changed({path: size for path, size in sizes.items() if size != "0"}, known)
-    return Comparison(dict(sizes), problems + _missing(sizes, known, information))
+    """As :func:`compare` with sizes instead of sums, of a repository that is not read as a whole every night.
+
+    Of those that verify passes over both have a sum as well, as ``sum/<path>``.
+    """
+    sums = {path: digest for path, digest in sizes.items() if path.startswith(_SUM)}
+    files = {path: size for path, size in sizes.items() if path not in sums}
+    problems = [Problem("verify", path, "the file is empty", True) for path, size in files.items() if size == "0"]
+    problems += _changed({path: size for path, size in files.items() if size != "0"}, known)
+    problems += _missing(files, {path: size for path, size in known.items() if not path.startswith(_SUM)}, information)
+    named = {problem.file for problem in problems}
+    plain, before = ({path[len(_SUM):]: digest for path, digest in of.items() if path.startswith(_SUM)}
+                     for of in (sizes, known))
+    problems += [item for item in _changed(plain, before) + _info_problems(plain, before) if item.file not in named]
+    return Comparison(dict(sizes), problems)
+
+
+def unverified(path: str) -> bool:
+    """Whether pgBackRest's verify passes over a file that a restore needs."""
+    name = os.path.basename(path).replace(".copy", "")
+    return _is_info(path) or name == "backup.manifest" or (name.endswith(".history") and path.startswith("archive/"))
 
 
 def _changed(files: Mapping[str, str], known: Mapping[str, str]) -> list[Problem]:

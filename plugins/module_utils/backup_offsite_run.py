@@ -3,16 +3,18 @@
 """The nightly backup to the second place: of the cluster, of files, and whether what is there is still good.
 
 Files are read a second time instead of being copied from the first repository: what happens to one of the two, a full
-disk or a damaged pack, then never reaches the other. All of it is looked at by name and size every night; of the
-contents a seventh of the files' is read each night, and the cluster's whenever a full backup was made, because what is
-elsewhere is read through a network, which may cost money.
+disk or a damaged pack, then never reaches the other. All of it is looked at by name and size every night, and the
+cluster's manifests, info and history files by their contents; of the other contents a seventh of the files' is read
+each night, and the cluster's whenever a full backup was made, because what is elsewhere is read through a network, which
+may cost money.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import backup_checksums, backup_owner, backup_redis, drill_record, drill_unit, pgbackrest, restic
@@ -26,6 +28,8 @@ from .ledger import utc
 
 RECORD_PATH = os.path.join(STATE_DIR, "offsite.json")
 SHARES = 7
+# Small files that are read; each is a process that waits for the network for most of its time.
+AT_ONCE = 4
 DUMPS = "dumps"
 Say = Callable[[str], None]
 
@@ -135,7 +139,8 @@ class _Job:
         if not information.good:
             raise RingstandError(f"Failed to verify {stanza.repository}: it has no complete backup")
         cluster = {name: size for name, size in known.items() if not name.startswith("snapshot/")}
-        compared = backup_checksums.compare_listing(self._listing(), cluster, information)
+        listed = self._listing()
+        compared = backup_checksums.compare_listing({**listed, **self._sums(listed)}, cluster, information)
         compared.problems.extend(backup_checksums.gaps(compared.files, information))
         judged: list[Problem] = []
         if everything or self._details.get("kind") == "full" or not self._details.get("verified"):
@@ -151,6 +156,13 @@ class _Job:
                 if not name.endswith(".pgbackrest.tmp"):
                     found[f"{part}/{stanza.name}/{name}"] = str(item["size"])
         return found
+
+    def _sums(self, names: Iterable[str]) -> dict[str, str]:
+        """Of the small files that pgBackRest's verify passes over, each of which is asked for by itself."""
+        asked = sorted(filter(backup_checksums.unverified, names))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            digests = pool.map(lambda name: pgbackrest.digest(self._settings.stanza, name), asked)
+            return {f"sum/{name}": digest for name, digest in zip(asked, digests)}
 
     def _snapshots(self) -> dict[str, str]:
         """restic's, as the record of what there is has them."""

@@ -9,8 +9,10 @@ the archiving of WAL.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,10 +101,14 @@ def call(stanza: Stanza, *arguments: str, timeout_seconds: float = SHORT_SECONDS
     """Run a command of pgBackRest as the cluster's owner; its log goes to standard error, its result to output."""
     if stanza.mounts and not backup_ssh.is_mounted():
         return Result(NOT_MOUNTED, "", f"ERROR: {backup_ssh.absence(stanza.mounts)}")
+    return run(_command(stanza, *arguments), timeout_seconds=timeout_seconds)
+
+
+def _command(stanza: Stanza, *arguments: str) -> list[str]:
     command = [*AS_OWNER, "pgbackrest", f"--stanza={stanza.name}"]
     command += [f"--config={stanza.config}"] if stanza.config else []
     logs = [] if any(item.startswith("--log-level-stderr") for item in arguments) else ["--log-level-stderr=warn"]
-    return run([*command, "--log-level-console=off", *logs, *arguments], timeout_seconds=timeout_seconds)
+    return [*command, "--log-level-console=off", *logs, *arguments]
 
 
 def reason(result: Result) -> str:
@@ -122,6 +128,23 @@ def listing(stanza: Stanza, folder: str) -> dict[str, dict[str, Any]]:
     if result.rc != 0:
         raise RingstandError(f"Failed to list {stanza.repository}: {reason(result)}")
     return parse_listing(result.stdout)
+
+
+def digest(stanza: Stanza, name: str) -> str:
+    """SHA-256 of a file of the repository as it is there; raises :class:`RingstandError` when it cannot be read."""
+    if stanza.mounts and not backup_ssh.is_mounted():
+        raise RingstandError(f"Failed to read {name}: {backup_ssh.absence(stanza.mounts)}")
+    try:
+        done = subprocess.run(
+            _command(stanza, "repo-get", "--raw", name), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=SHORT_SECONDS, check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RingstandError(f"Failed to read {name} in {stanza.repository}: {error}") from error
+    if done.returncode != 0:
+        said = reason(Result(done.returncode, "", done.stderr.decode(errors="replace")))
+        raise RingstandError(f"Failed to read {name} in {stanza.repository}: {said}", rc=done.returncode)
+    return hashlib.sha256(done.stdout).hexdigest()
 
 
 def parse_listing(text: str) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,8 @@ import pytest
 from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_checksums,
     backup_dumps,
+    backup_offsite,
+    backup_offsite_run,
     backup_run,
     backup_settings,
     pgbackrest,
@@ -68,6 +70,64 @@ def test_nothing_lies_before_no_sound_full_backup() -> None:
     problem = Problem("verify", wal(1), "", True)
     for backups in ([], [backup(NEW, 9, 10, error=True)], [backup(OLD_DIFF, 6, 6)]):
         assert backup_checksums.split([problem], Information(True, "", backups)) == ([problem], [])
+
+
+MANIFEST, HISTORY, INFO = f"backup/main/{NEW}/backup.manifest", "archive/main/17-1/00000002.history", (
+    "backup/main/backup.info")
+
+
+@pytest.mark.parametrize("damaged", [MANIFEST, f"{MANIFEST}.copy", HISTORY, INFO, f"{INFO}.copy",
+                                     "archive/main/archive.info"])
+def test_damage_that_keeps_the_size_is_found_elsewhere_in_every_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damaged: str
+) -> None:
+    names = [MANIFEST, HISTORY, INFO, "archive/main/archive.info"]
+    names += [f"{name}.copy" for name in names if name != HISTORY]
+    names += [f"backup/main/{NEW}/bundle/1", "backup/main/backup.history/2026/x.manifest.zst"]
+    contents = {name: name.replace(".copy", "") for name in names}
+    read: list[str] = []
+
+    def digest(_stanza: pgbackrest.Stanza, name: str) -> str:
+        read.append(name)
+        return f"digest of {contents[name]}"
+
+    place = backup_offsite.parse(backup_offsite.describe({"type": "path", "path": str(tmp_path)}, "vm1", 2, 30))
+    assert place
+    settings = backup_settings.BackupSettings(offsite=place).at_offsite()
+    information = Information(True, "", [backup(NEW, 9, 10)])
+    listing = {name: {"size": 9} for name in contents}
+    monkeypatch.setattr(backup_offsite_run, "RECORD_PATH", str(tmp_path / "offsite.json"))
+    monkeypatch.setattr(pgbackrest, "information", lambda _stanza: information)
+    monkeypatch.setattr(pgbackrest, "listing", lambda _stanza, part: {
+        name.removeprefix(f"{part}/"): item for name, item in listing.items() if name.startswith(f"{part}/")})
+    monkeypatch.setattr(pgbackrest, "digest", digest)
+    monkeypatch.setattr(pgbackrest, "verify", lambda _stanza: [])
+    monkeypatch.setattr(restic, "snapshots", lambda _repository: [])
+    monkeypatch.setattr(restic, "check", lambda *_of: [])
+
+    def verify() -> list[str]:
+        job = backup_offsite_run._Job(settings, place, 0.0, False, {"verified": "yes"})
+        found = job.verify(False)
+        assert not job.ended and {problem.part for problem in found} <= {"offsite"}
+        return [problem.file for problem in found]
+
+    # A record from before there were sums.
+    backup_checksums.save(str(tmp_path / "offsite.json"), place.where, dict.fromkeys(contents, "9"))
+    assert (verify(), verify()) == ([], [])
+    assert set(read) == set(names[:-2])
+    contents[damaged] = "something else of the same size"
+    assert (verify(), verify()) == ([damaged], [damaged])
+    contents[damaged] = damaged.replace(".copy", "")
+    assert verify() == []
+    # A new backup changes the info file, and its copy.
+    contents[INFO] = contents[f"{INFO}.copy"] = "new"
+    assert (verify(), verify()) == ([], [])
+    if damaged.startswith(MANIFEST):  # and what expires is not missed
+        information.backups[0] = backup("20261205-120000F", 19, 20)
+        for name in (MANIFEST, f"{MANIFEST}.copy", f"backup/main/{NEW}/bundle/1"):
+            del listing[name]
+        assert verify() == []
+        assert f"sum/{MANIFEST}" not in backup_checksums.load(str(tmp_path / "offsite.json"), place.where)
 
 
 def test_a_damaged_dump_goes_once_there_is_a_newer_one(tmp_path: Path) -> None:
