@@ -40,6 +40,7 @@ def metrics(status: Mapping[str, Any]) -> Exposition:
     add("wal_archive_failures_total", "Failed attempts to archive WAL, as the server counts them.",
         [({}, archive.get("failed_count"))], "counter")
     add("repository_free_bytes", "Free space where backups go.", [({}, space.get("free_bytes"))])
+    add("offsite_free_bytes", "Free space in the second place.", [({}, space.get("offsite_free_bytes"))])
     add("repository_size_bytes", "Size of the file system where backups go.", [({}, space.get("size_bytes"))])
     add("repository_backups_bytes", "What the backups of the cluster take there.", [({}, space.get("backups_bytes"))])
     add("repository_needed_bytes", "What has to be free for the next full backup.", [({}, space.get("needed_bytes"))])

@@ -4,9 +4,9 @@
 
 Files are read a second time instead of being copied from the first repository: what happens to one of the two, a full
 disk or a damaged pack, then never reaches the other. All of it is looked at by name and size every night, and the
-cluster's manifests, info and history files by their contents; of the other contents a seventh of the files' is read
-each night, and the cluster's whenever a full backup was made, because what is elsewhere is read through a network, which
-may cost money.
+cluster's manifests, info and history files by their contents. Of the other contents a seventh of the files' is read
+each night, and the cluster's whenever a full backup was made: what is elsewhere is read through a network, which may
+cost money.
 """
 
 from __future__ import annotations

@@ -152,6 +152,10 @@ class _Runner:
         backups = pgbackrest.information(self._settings.stanza).backups if self._settings.cluster else []
         found, problems = backup_space.watch(self._settings.directory, backups)
         details.update(found)
+        if self._settings.offsite:
+            elsewhere, more = backup_space.watch_elsewhere(self._settings.offsite, backups)
+            details.update(elsewhere)
+            problems += more
         return problems
 
     def _offsite(self, details: dict[str, Any]) -> list[Problem]:

@@ -8,7 +8,10 @@ import os
 import shutil
 from collections.abc import Sequence
 
+from . import backup_ssh
+from .backup_offsite import PATH, SSH, Offsite
 from .backup_problems import Problem
+from .commands import run
 from .errors import RingstandError
 from .pgbackrest import Backup
 
@@ -16,6 +19,7 @@ from .pgbackrest import Backup
 RESERVE_BYTES = 256 * 1024 * 1024
 RESERVE_SHARE = 0.02
 _MIB = 2**20
+_ANSWER_SECONDS = 30.0
 
 
 def reserve(total: int) -> int:
@@ -46,17 +50,39 @@ def needed(backups: Sequence[Backup], kind: str, data_dir: str) -> int:
 def watch(directory: str, backups: Sequence[Backup]) -> tuple[dict[str, int], list[Problem]]:
     """What is free and taken where backups go, in bytes, and whether the next full backup fits beside the others."""
     usage = shutil.disk_usage(directory)
-    fulls = [backup.repository_size for backup in backups if backup.kind == "full"]
     taken = sum(backup.repository_size for backup in backups)
-    need = (fulls[-1] if fulls else 0) + reserve(usage.total)
+    need, problems = _judge(directory, usage.total, usage.free, backups)
     details = {"free_bytes": usage.free, "size_bytes": usage.total, "backups_bytes": taken, "needed_bytes": need}
-    if usage.free >= need:
-        return details, []
+    return details, problems
+
+
+def watch_elsewhere(offsite: Offsite, backups: Sequence[Backup]) -> tuple[dict[str, int], list[Problem]]:
+    """The same of a second place that is mounted; ``backups`` are those here: one there takes about as much.
+
+    Nothing of one that does not answer, which others report, and of one that has no limit that could be seen.
+    """
+    path = {PATH: offsite.base, SSH: backup_ssh.MOUNT_DIR}.get(offsite.type, "")
+    if not path or (offsite.type == SSH and not (offsite.mounts and backup_ssh.is_mounted())):
+        return {}, []
+    # A process of its own, because a mount whose other side is gone may hang.
+    done = run(["stat", "--file-system", "--format=%S %b %a", path], timeout_seconds=_ANSWER_SECONDS)
+    if done.rc != 0:
+        return {}, []
+    unit, total, free = map(int, done.stdout.split())
+    problems = _judge(offsite.where, total * unit, free * unit, backups)[1]
+    return {"offsite_free_bytes": free * unit, "offsite_size_bytes": total * unit}, problems
+
+
+def _judge(place: str, total: int, free: int, backups: Sequence[Backup]) -> tuple[int, list[Problem]]:
+    fulls = [backup.repository_size for backup in backups if backup.kind == "full"]
+    need = (fulls[-1] if fulls else 0) + reserve(total)
+    if free >= need:
+        return need, []
     reason = (
-        f"{usage.free // _MIB} MB are free, and the next full backup needs {-(-need // _MIB)} MB with what is kept "
+        f"{free // _MIB} MB are free, and the next full backup needs {-(-need // _MIB)} MB with what is kept "
         "free. Make room, or lower the retention"
     )
-    return details, [Problem("space", directory, reason)]
+    return need, [Problem("space", place, reason)]
 
 
 def tree_bytes(path: str) -> int:

@@ -14,6 +14,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     backup_offsite,
     backup_settings,
     backup_space,
+    backup_ssh,
     backup_status,
     backup_watch,
     drill_dumps,
@@ -25,6 +26,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     transient_unit,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.backup_due import drill_due
+from ansible_collections.ringstand.flask.plugins.module_utils.commands import Result
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.import_script import Facts
 from ansible_collections.ringstand.flask.plugins.module_utils.pgbackrest import Backup, Information, Stanza
@@ -422,6 +424,35 @@ def test_room_for_the_next_full_backup_is_watched(tmp_path: Path) -> None:
     details, (problem,) = backup_space.watch(str(tmp_path), [huge])
     assert (details["backups_bytes"], problem.part, problem.file) == (2**60, "space", str(tmp_path))
     assert "MB are free, and the next full backup needs" in problem.reason
+
+
+@pytest.mark.parametrize(("given", "path"), [
+    ({"type": "path", "path": "/mnt/backup"}, "/mnt/backup/vm1"),
+    ({"type": "ssh", "path": "/b", "host": "h", "user": "u"}, backup_ssh.MOUNT_DIR),
+    ({"type": "sftp", "path": "/b", "host": "h", "user": "u"}, ""),
+])
+@pytest.mark.parametrize("mounted", [True, False])
+def test_room_in_the_second_place_is_watched_where_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], path: str, mounted: bool
+) -> None:
+    place = backup_offsite.parse(backup_offsite.describe(given, "vm1", 2, 30))
+    assert place
+    asked: list[str] = []
+
+    def run(command: list[str], **_options: Any) -> Result:
+        asked.append(command[-1])
+        return Result(0, "4096 1000000 75000\n", "") if mounted else Result(1, "", "stat: cannot read")
+
+    monkeypatch.setattr(backup_space, "run", run)
+    monkeypatch.setattr(backup_ssh, "is_mounted", lambda: mounted)
+    details, problems = backup_space.watch_elsewhere(place, [])
+    assert asked == ([path] if path and (mounted or place.type == "path") else [])
+    assert details == ({"offsite_free_bytes": 307_200_000, "offsite_size_bytes": 4_096_000_000} if path and mounted
+                       else {})
+    assert problems == []
+    one = Backup("1F", "full", 1, 2, False, 10, 100_000_000, "0" * 24, "0" * 24)
+    found = backup_space.watch_elsewhere(place, [one])[1]
+    assert [problem.file for problem in found] == ([place.where] if path and mounted else [])
 
 
 def test_the_last_words_are_the_programs_own(monkeypatch: pytest.MonkeyPatch) -> None:
