@@ -87,4 +87,10 @@ def _words(result: dict[str, Any]) -> str:
         lines.append(f"the uploads are in {result['uploads']}")
     if "database" in result and not result["maintenance"]:
         lines.append(f"if the app ran meanwhile, restart it: ringstand restart {result['app']}")
+    # Unless the problems say what has to come before its end.
+    if result.get("maintenance") and not any("ringstand maintenance" in text for text in result["problems"]):
+        lines.append(
+            f"{result['app']} was in maintenance before, which an import that was killed leaves as well, and still is. "
+            f"To end it: ringstand maintenance {result['app']} off"
+        )
     return "\n".join([*lines, *(f"NOT GOOD: {text}" for text in result["problems"])])

@@ -15,6 +15,7 @@ from ansible_collections.ringstand.flask.plugins.module_utils import (
     import_source,
     import_target,
     import_uploads,
+    program_import,
 )
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.import_script import Facts, Script
@@ -199,3 +200,16 @@ def test_where_uploads_go(
     for bad in ("relative", str(tmp_path / "none")):
         with pytest.raises(RingstandError, match="it is not there"):
             import_uploads.find("shop", bad, into)
+
+
+@pytest.mark.parametrize(("maintenance", "problems", "said"), [
+    (False, [], "if the app ran meanwhile, restart it: ringstand restart shop"),
+    (True, [], "and still is. To end it: ringstand maintenance shop off"),
+    (True, ["then: ringstand maintenance shop off"], "NOT GOOD: then: ringstand maintenance shop off"),
+    (True, ["the table t is missing"], "To end it: ringstand maintenance shop off\nNOT GOOD: the table t is missing"),
+])
+def test_an_import_says_that_maintenance_goes_on(maintenance: bool, problems: list[str], said: str) -> None:
+    result = {"app": "shop", "database": "shop", "tables": {}, "rows": 0, "revision": "", "uploads": "",
+              "problems": problems, "maintenance": maintenance}
+    text = program_import._words(result)
+    assert text.endswith(said) and text.count("ringstand maintenance") == maintenance
