@@ -31,6 +31,20 @@ def once_by_ssh(once, kind):
 
 
 @pytest.fixture
+def once_by_size(once, host, kind):
+    """Where its files are seen from this host."""
+    places = {"path": f"/srv/elsewhere/{host.check_output('hostname')}",
+              "ssh": f"/run/ringstand-offsite/{host.check_output('hostname')}"}
+    if kind not in places:
+        pytest.skip("is not for this kind")
+    return places[kind]
+
+
+def status_problems(host):
+    return json.loads(host.file("/var/lib/ringstand/backup/status.json").content_string)["problems"]
+
+
+@pytest.fixture
 def away(host, kind):
     """It cannot be used: the directory is gone, or the server shows another key than it should."""
     there = "/srv/elsewhere" if kind == "path" else f"{OFFSITE}/known_hosts"
@@ -104,6 +118,43 @@ def test_a_drill_restores_from_there(once_by_ssh, host):
     done = host.run("ringstand --json drill --offsite")
     found = json.loads(done.stdout)
     assert (done.rc, found["problems"], found["from"]) == (0, [], "offsite")
+
+
+def test_what_is_damaged_there_is_found_although_its_size_is_as_before(once_by_size, host):
+    """Of a manifest, which pgBackRest's verify passes over."""
+    manifest = host.check_output("ls %s/pgbackrest/backup/main/*F/backup.manifest | head -n 1", once_by_size)
+    host.check_output("cp -a %s /root/manifest && printf x | dd of=%s bs=1 seek=99 conv=notrunc", manifest, manifest)
+    try:
+        assert host.run("ringstand backup --verify-only").rc == 3
+        found = [item["file"] for item in status_problems(host)]
+        assert found == [manifest.partition("/pgbackrest/")[2]]
+    finally:
+        host.check_output("cp -a /root/manifest %s", manifest)
+    host.check_output("ringstand backup --verify-only")
+
+
+def test_what_was_lost_comes_back_from_there(once, host):
+    """A database beside, files, and the whole cluster, which is backed up on the host and there afterwards."""
+    listed = json.loads(host.check_output("ringstand --json restore --list --offsite"))
+    assert (listed["problems"], listed["dumps"]) == ([], [])
+    assert {item["name"] for item in listed["files"]} == {"host", "shop", "dumps"}
+    before = sql(host, "SELECT count(*) FROM customers")
+    sql(host, "CREATE TABLE since (at timestamptz)")
+    host.check_output("ringstand restore --offsite --database shop --to latest --as there")
+    assert sql(host, "SELECT count(*) FROM customers", "there") == before
+    assert sql(host, "SELECT to_regclass('since') IS NOT NULL", "there") == "t"
+    host.check_output("runuser -u postgres -- dropdb there")
+    host.check_output("ringstand restore --offsite --files shop --into /root/there")
+    assert host.file("/root/there/srv/shop/shared/upload.txt").content_string == "canary-upload\n"
+    sql(host, "DELETE FROM customers")
+    moment = sql(host, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    sql(host, "DROP TABLE since")
+    host.check_output("ringstand restore --offsite --confirm $(hostname) --to %s", moment)
+    assert sql(host, "SELECT count(*) FROM customers, since") == "0"
+    sql(host, "INSERT INTO customers SELECT g, 'canary-row-' || g FROM generate_series(1, %s) AS g" % before)
+    host.check_output("rm -r /root/there /var/lib/postgresql/*/main.before-restore-*")
+    host.check_output("ringstand backup")
+    assert backups(host, "--offsite")["problems"] == []
 
 
 def test_another_machine_is_kept_from_writing_there(once_by_ssh, host):
