@@ -122,8 +122,8 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
         _write(DONE, where, owner)
         if done["kept"] and holds_databases(done["kept"]):
             result["kept"] = done["kept"]
-            left = f"{done['kept']} holds databases, so it was kept. Once nobody needs them: rm -r {done['kept']}"
-            result["problems"] = [*result["problems"], left]
+            words = f"{done['kept']} holds databases, so it was kept. Once nobody needs them: rm -r {done['kept']}"
+            result["problems"] = [*result["problems"], words]
         elif done["kept"]:
             shutil.rmtree(done["kept"])
     _write(DONE, where, owner)

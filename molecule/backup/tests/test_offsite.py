@@ -151,7 +151,7 @@ def test_what_was_lost_comes_back_from_there(once, host):
     sql(host, "DROP TABLE since")
     host.check_output("ringstand restore --offsite --confirm $(hostname) --to %s", moment)
     assert sql(host, "SELECT count(*) FROM customers, since") == "0"
-    sql(host, "INSERT INTO customers SELECT g, 'canary-row-' || g FROM generate_series(1, %s) AS g" % before)
+    sql(host, f"INSERT INTO customers SELECT g, 'canary-row-' || g FROM generate_series(1, {before}) AS g")
     host.check_output("rm -r /root/there /var/lib/postgresql/*/main.before-restore-*")
     host.check_output("ringstand backup")
     assert backups(host, "--offsite")["problems"] == []
