@@ -201,6 +201,8 @@ def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
+# Kept of backups that have expired, for people.
+_OLD_MANIFESTS = "/backup.history/"
 _GAP = re.compile(r"archive: \?{8}([0-9A-F]{16})(?: to \?{8}([0-9A-F]{16}))?")
 # As the files are called here and by pgBackRest's verify, which leaves the folders above them out.
 _A_SEGMENT = re.compile(r"(?:^|/)\d+-(\d+)/[0-9A-F]{16}/[0-9A-F]{8}([0-9A-F]{16})[-.]")
@@ -216,12 +218,17 @@ def split(found: list[Problem], information: Information) -> tuple[list[Problem]
     """
     fulls = [backup for backup in information.good if backup.kind == "full"]
     full = next((one for one in reversed(fulls) if not any(_touches(item, one) for item in found)), None)
-    if full is None:
-        return list(found), []
-    # Whoever reads it wants to know what is lost.
-    lost = f"; what can only be restored with it, all of it before {utc(full.finished)}, is lost, and it will expire"
-    ended = [item for item in found if _lies_before(item, full)]
-    return [item for item in found if item not in ended], [replace(item, reason=item.reason + lost) for item in ended]
+    needed, ended = [], []
+    for item in found:
+        # Whoever reads it wants to know what is lost.
+        if _OLD_MANIFESTS in item.file:
+            ended.append(replace(item, reason=f"{item.reason}; no restore needs it"))
+        elif full and _lies_before(item, full):
+            lost = f"what needs it, all before {utc(full.finished)}, cannot be restored, and it goes with the retention"
+            ended.append(replace(item, reason=f"{item.reason}; {lost}"))
+        else:
+            needed.append(item)
+    return needed, ended
 
 
 def _segments(problem: Problem, identity: int) -> tuple[str, str]:

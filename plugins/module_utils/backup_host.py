@@ -106,13 +106,16 @@ def _copied_key(path: str) -> str:
     return found[1] if found else ""
 
 
+def made(wanted: Wanted) -> list[str]:
+    """The repositories on this host that hold something."""
+    signs = (f"pgbackrest/backup/{wanted.cluster}/backup.info", "restic/config")
+    paths = [os.path.join(wanted.directory, name) for name in signs]
+    return [os.path.dirname(path) for path in paths if os.path.exists(path)]
+
+
 def refuse_new_key(wanted: Wanted) -> None:
     """Raise :class:`RingstandError` where a new key would only hide that the one of existing backups is lost."""
-    made = [os.path.join(wanted.directory, name) for name in (
-        f"pgbackrest/backup/{wanted.cluster}/backup.info", "restic/config")]
-    places = [os.path.dirname(path) for path in made if os.path.exists(path)]
-    if wanted.recover:
-        places = [str(wanted.offsite.get("where") or "the second place")]
+    places = [str(wanted.offsite.get("where") or "the second place")] if wanted.recover else made(wanted)
     if places:
         raise RingstandError(
             f"Failed to find the backup key: {KEY_PATH} is not there, no key was given, and the backups in "
@@ -229,7 +232,8 @@ def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], lis
     """
     if wanted.cluster:
         refuse_foreign()
-    key = choose_key(given, find_key())
+    # Whoever has moved key and backups away wants to begin anew.
+    key = choose_key(given, find_key() if made(wanted) or not given else read_key())
     if not key:
         refuse_new_key(wanted)
     cluster = find(wanted, check) if wanted.cluster else None

@@ -66,9 +66,9 @@ def watch_elsewhere(offsite: Offsite, backups: Sequence[Backup]) -> tuple[dict[s
         return {}, []
     # A process of its own, because a mount whose other side is gone may hang.
     done = run(["stat", "--file-system", "--format=%S %b %a", path], timeout_seconds=_ANSWER_SECONDS)
-    if done.rc != 0:
+    unit, total, free = map(int, done.stdout.split()) if done.rc == 0 else (0, 0, 0)
+    if not total:
         return {}, []
-    unit, total, free = map(int, done.stdout.split())
     problems = _judge(offsite.where, total * unit, free * unit, backups)[1]
     return {"offsite_free_bytes": free * unit, "offsite_size_bytes": total * unit}, problems
 

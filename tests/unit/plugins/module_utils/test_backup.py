@@ -356,6 +356,16 @@ def test_no_key_is_made_beside_backups_of_another(
     (tmp_path / "restic" / "config").touch()
     with pytest.raises(RingstandError, match=r"the backups in .*/restic can be read .* set backup_key\. To begin anew"):
         backup_host.ensure(wanted, "", check)
+    # Whoever has moved both away has another key; beside backups that is refused.
+    monkeypatch.setattr(backup_host, "find_key", lambda: KEY)
+    monkeypatch.setattr(backup_host, "read_key", lambda: "")
+    monkeypatch.setattr(backup_host, "entries", lambda _wanted, key, _config: pytest.fail(key))
+    with pytest.raises(RingstandError, match="this host has another one"):
+        backup_host.ensure(wanted, OTHER, False)
+    anew = backup_host.Wanted(str(tmp_path / "anew"), "", "", 2, {}, False)
+    with pytest.raises(pytest.fail.Exception, match=OTHER):
+        backup_host.ensure(anew, OTHER, False)
+    monkeypatch.setattr(backup_host, "find_key", lambda: "")
     recover = backup_host.Wanted(str(tmp_path / "none"), "", "", 2, {}, False, recover=True)
     with pytest.raises(RingstandError, match="set backup_key$"):
         backup_host.ensure(recover, "", check)
