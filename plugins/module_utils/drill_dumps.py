@@ -86,7 +86,7 @@ def _make(cluster: Cluster, dump: Dump) -> None:
 def _load(cluster: Cluster, what: str, dump: Dump, facts: Facts) -> None:
     """As SQL: a pg_restore that is newer than the server sets what that does not know."""
     for name, schema in sorted(facts.extensions.items()):
-        if schema:
+        if schema and not schema.startswith("pg_"):  # which are there
             execute(cluster, f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}", DATABASE)
         inside = f" SCHEMA {identifier(schema)}" if schema else ""
         execute(cluster, f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}{inside}", DATABASE)
