@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import app_hints, builds, disk_reserve, hooks, procfile, release_values, releases
+from . import app_hints, builds, disk_reserve, hooks, procfile, release_values, releases, static_files
 from .app_unit import run_in_unit
 from .build_settings import build_settings
 from .errors import RingstandError
@@ -52,6 +52,7 @@ def build(settings: AppSettings, source: Source, release: str, progress: Progres
         with progress.phase("release_command"):
             _run_release_commands(settings, release, said)
         hooks.run(settings, hooks.AFTER_BUILD, release, progress)
+        static_files.check(settings, tree)
         with progress.phase("freeze"):
             releases.freeze(layout.release_dir(release), settings.name)
             os.sync()
