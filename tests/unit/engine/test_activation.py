@@ -219,3 +219,10 @@ def test_a_deploy_says_why_it_builds_what_is_live(
     put(shop, NEW, sha="5eed", settings=built)
     links.point(shop.layout.slot_link("blue"), f"../releases/{NEW}")
     assert activation._why_again(shop, Source("x.tar", sha, "v1")) == (f"v1 is built anew, {notice}" if notice else "")
+
+
+def test_what_tells_of_a_failure_is_not_bound_to_the_activation(settings: Settings) -> None:
+    """systemd runs it after one that was killed, while it ends: to be bound would be to wait for its next start."""
+    bound = {hook: hooks._unit(settings, hook, None, started(settings), "").binds_to
+             for hook in (hooks.BEFORE_SWITCH, hooks.ON_FAILURE)}
+    assert bound == {hooks.BEFORE_SWITCH: settings.layout.activation_unit, hooks.ON_FAILURE: None}
