@@ -40,7 +40,7 @@ class Prepared:
 
 def check(settings: AppSettings, source: str) -> None:
     """Raise :class:`RingstandError` when the source does not have the folder of static files."""
-    if settings.static and not os.path.isdir(os.path.join(source, settings.static["dir"])):
+    if settings.static and not _is_folder(settings, os.path.join(source, settings.static["dir"])):
         raise RingstandError(
             f"Failed to publish static files: {settings.static['dir']!r} is not a folder of the source. "
             f"Set static.dir of {settings.name} to the folder that holds them, or remove static."
@@ -123,7 +123,13 @@ def _origin(settings: AppSettings, release: str) -> str | None:
     layout = settings.layout
     built = (read_manifest(layout, release) or {}).get("settings") or {}
     origin = os.path.join(layout.release_dir(release), "src", built.get(STATIC_DIR) or settings.static["dir"])
-    return origin if os.path.isdir(origin) else None
+    return origin if _is_folder(settings, origin) else None
+
+
+def _is_folder(settings: AppSettings, path: str) -> bool:
+    """Whether it is a folder of the app: by a link, root would publish any file of the host."""
+    real = os.path.realpath(path)
+    return os.path.isdir(real) and real.startswith(f"{os.path.realpath(settings.layout.app_dir)}/")
 
 
 def _files(settings: AppSettings, release: str) -> Iterator[tuple[str, str]]:

@@ -139,6 +139,18 @@ def test_a_link_is_not_published(site: Site) -> None:
     assert site.seen() == {"app.css": "x"}
 
 
+def test_a_folder_that_is_a_link_out_of_the_app_is_none(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "other.env").write_text("SECRET_KEY=x")
+    site.release(OLD, {})
+    source = Path(site.settings.layout.release_dir(OLD), "src")
+    os.symlink(tmp_path / "secrets", source / "static")
+    site.switch(OLD)
+    assert site.seen() == {}
+    with pytest.raises(RingstandError, match="not a folder of the source"):
+        static_files.check(site.settings, str(source))
+
+
 def test_a_release_has_its_files_where_it_was_built_with_them(site: Site) -> None:
     """Going back works although the folder, and static.dir with it, has moved since; and to what has none."""
     site.release(OLD, {"app.css": "old"}, folder="assets")
