@@ -23,6 +23,7 @@ class FilterModule:
                 "app_settings",
                 "build_environment",
                 "gunicorn_complete",
+                "gunicorn_outdated",
                 "gunicorn_scaled",
                 "gunicorn_stale",
                 "gunicorn_units",

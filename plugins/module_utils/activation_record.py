@@ -27,13 +27,8 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
     try:
         what()
         entry.update(result="ok")
-    except RingstandError as error:
-        entry.update(result="failed", reason=error.message, details=error.details)
-    except OSError as error:
-        reason = f"Failed to {progress.kind} {settings.name}: {reason_of(error)}"
-        entry.update(result="failed", reason=reason, details={})
     except Exception as error:  # the ledger must say what happened, whatever it was
-        entry.update(result="failed", reason=f"{type(error).__name__}: {error}", details={})
+        entry.update(_outcome(settings, progress, error))
     finally:
         entry.update(progress.about, seconds=round(time.time() - progress.started, 3))
         if "result" in entry:
@@ -47,6 +42,21 @@ def run_recorded(settings: AppSettings, progress: Progress, what: Callable[[], N
         append_line(settings.layout.ledger, entry)
         progress.result(entry)
     return entry
+
+
+def _outcome(settings: AppSettings, progress: Progress, error: Exception) -> dict[str, Any]:
+    """What an error has made of an activation: nothing, when its release was proven already and keeps the traffic."""
+    details: dict[str, Any] = {}
+    if isinstance(error, RingstandError):
+        reason, details = error.message, error.details
+    elif isinstance(error, OSError):
+        reason = f"Failed to {progress.kind} {settings.name}: {reason_of(error)}"
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    if not progress.is_proven:
+        return {"result": "failed", "reason": reason, "details": details}
+    progress.notice(f"The release is live and proven, but not all was done that comes after it: {reason}")
+    return {"result": "ok"}
 
 
 def record_ended(layout: Layout, put_right: str) -> dict[str, Any] | None:

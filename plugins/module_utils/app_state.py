@@ -22,7 +22,8 @@ def app_state(layout: Layout) -> dict[str, Any]:
 
     ``linked`` tells that all links lead to it. ``stale`` tells that the running processes are older than what they read
     at their start (the environment file, gunicorn's settings, the unit with its drop-in files), or that systemd does
-    not listen for them any more: either is put right by a restart in the other slot.
+    not listen for them any more: either is put right by a restart in the other slot. ``built`` has the settings that
+    the release was built with, None when its manifest is older than that.
     """
     slot, release = switch.should_serve(layout)
     manifest = (read_manifest(layout, release) if release else None) or {}
@@ -36,6 +37,7 @@ def app_state(layout: Layout) -> dict[str, Any]:
         "version": manifest.get("version"),
         "sha": manifest.get("sha"),
         "schema_revision": schema_revision(read_lines(layout.ledger), release),
+        "built": manifest.get("settings"),
         "service": shown[0].active_state if shown else None,
         "listener": shown[1].active_state if shown else None,
         "since": int(entered.realtime) if entered and entered.realtime else None,

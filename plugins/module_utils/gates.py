@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -41,8 +42,11 @@ def slot_check(settings: AppSettings, release: str, slot: str, **limits: Any) ->
     )
 
 
-def gate(settings: AppSettings, release: str, slot: str) -> None:
-    """Wait for consecutive healthy answers on the slot's own socket, from the new release."""
+def gate(settings: AppSettings, release: str, slot: str, refusal: Callable[[], str] = lambda: "") -> None:
+    """Wait for consecutive healthy answers on the slot's own socket, from the new release.
+
+    ``refusal`` is asked again and again, and returns why there is no use in waiting.
+    """
     check = slot_check(
         settings,
         release,
@@ -51,7 +55,7 @@ def gate(settings: AppSettings, release: str, slot: str) -> None:
         timeout_seconds=settings.health["timeout_seconds"],
         interval_seconds=0.1,
     )
-    result = wait_healthy(check, alive=lambda: switch.reason_not_alive(settings.layout, slot))
+    result = wait_healthy(check, alive=lambda: refusal() or switch.reason_not_alive(settings.layout, slot))
     if not result.healthy:
         raise RingstandError(f"Failed to pass the health gate of {release} ({check.target}): {result.seen}")
 

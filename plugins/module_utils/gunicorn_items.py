@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from .apps import as_list, normalise, plain, process_settings
+from .build_settings import build_settings, changed
 from .errors import RingstandError
 from .layout import SETTINGS_DIR, AppSettings, Layout
 from .package_index import INDEX_NAME, split_credentials
@@ -139,6 +140,19 @@ def gunicorn_scaled(apps: Iterable[Mapping[str, Any]], states: Mapping[str, Mapp
             wanted = process_settings(process, given.get(process) or "")["count"]
             if count != wanted and (process in given or app.get("processes") is None):
                 found.append({"app": app["name"], "process": process, "count": count, "wanted": wanted})
+    return found
+
+
+def gunicorn_outdated(
+    apps: Iterable[Mapping[str, Any]], states: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The apps whose live release was built with other settings than the variables say: app, and names of settings."""
+    found = []
+    for app in gunicorn_complete(list(apps)):
+        root_directory = (app["source"].get("root_directory") or "") if app.get("source") else None
+        wanted = build_settings(AppSettings(**app_settings(app)), root_directory)
+        names = changed(plain(states)[app["name"]].get("built"), wanted)
+        found += [{"app": app["name"], "settings": names}] if names else []
     return found
 
 

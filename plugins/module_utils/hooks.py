@@ -54,6 +54,8 @@ def _unit(settings: AppSettings, hook: str, release: str | None, progress: Progr
     else:
         where, file = layout.shared_dir, layout.environment_file
         unit = builds.app_unit(settings, "hook", where, environment_file=file, writable_paths=[where])
+    if hook == ON_FAILURE:  # an activation that was killed is just ending, and what is bound to it waits for its start
+        unit = replace(unit, binds_to=None)
     about = progress.about
     facts = {
         "RINGSTAND_HOOK": hook,

@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from . import gates, process_moves, switch, unproven
+from . import gates, process_moves, static_files, switch, unproven
 from .errors import RingstandError
 from .layout import IN_PLACE, TWO_SLOTS, AppSettings
 from .ledger import Progress
@@ -36,6 +36,7 @@ def activate(
     release: str,
     progress: Progress,
     last_check: Callable[[], None],
+    static: static_files.Prepared,
     processes: process_moves.Move,
 ) -> None:
     """Restart the live slot with ``release``; with the old one again when it is not healthy."""
@@ -46,9 +47,10 @@ def activate(
         raise RingstandError(f"Failed to replace the release of {settings.name} in place: nothing is live")
     last_check()
     unproven.begin(layout, unproven.Note(slot, release, slot, old))
-    with _returned_on_error(settings, slot, old, processes):
+    with _returned_on_error(settings, progress, slot, old, processes):
         with progress.phase("switch"):
             _restart(settings, slot, release)
+            static_files.place(static)
         with progress.phase("gate"):
             gates.gate(settings, release, slot)
         gates.prove(settings, release, slot, progress, processes)
@@ -65,7 +67,7 @@ def _restart(settings: AppSettings, slot: str, release: str) -> None:
 
 @contextlib.contextmanager
 def _returned_on_error(
-    settings: AppSettings, slot: str, old: str, processes: process_moves.Move
+    settings: AppSettings, progress: Progress, slot: str, old: str, processes: process_moves.Move
 ) -> Iterator[None]:
     layout, began = settings.layout, time.time()
     try:
@@ -74,6 +76,8 @@ def _returned_on_error(
         if isinstance(error, RingstandError):
             error.details.setdefault("journal", journal_tail(layout.service_unit(slot), began))
         _restart(settings, slot, old)
+        if problem := static_files.publish(settings, old):
+            progress.notice(problem)
         processes.back()
         unproven.end(layout)
         raise

@@ -121,6 +121,7 @@ class Progress:
         self.notices: list[str] = []
         # What the ledger says of the release, also of one that fails: release, version, sha, venv_built, migration.
         self.about: dict[str, Any] = {}
+        self.is_proven = False
         if begins:
             with open(self._path, "w", encoding="utf-8"):
                 pass
@@ -144,6 +145,7 @@ class Progress:
 
     def proven(self) -> None:
         """The release keeps the traffic: whatever ends the activation from now on, it has served its purpose."""
+        self.is_proven = True
         self._write({"event": "proven"})
 
     def notice(self, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from . import (
     backup_settings,
     backup_status,
+    build_settings,
     certificate_state,
     drill_record,
     early_build,
@@ -52,6 +53,7 @@ def add_commands(command: Callable[..., None]) -> None:
         ("--version", {"required": True, "help": "what people call it"}),
         by,
         force,
+        ("--root-directory", {"metavar": "DIR", "help": "the folder of its source that the archive has"}),
         *((f"--{name.replace('_', '-')}", {"type": float, "metavar": "S", "help": f"for this deploy instead of {name}"})
           for name in MIGRATION_LIMITS),
         ("--no-wait", {"dest": "wait", "action": "store_false", "help": "only start it"}),
@@ -173,7 +175,9 @@ def _follow(options: argparse.Namespace) -> int:
 def _deploy(options: argparse.Namespace) -> int:
     settings = load_settings(options.app)
     state = app_state(settings.layout)
-    if state["sha"] == options.sha and not options.force:
+    wanted = build_settings.build_settings(settings, options.root_directory)
+    is_live = state["sha"] == options.sha and not build_settings.changed(state["built"], wanted)
+    if is_live and not options.force:
         unchanged = {"result": "ok", "changed": False, **{key: state[key] for key in ("release", "version", "sha")}}
         text = f"{settings.name}: {options.version} is live already as {state['release']}"
         say(json.dumps(unchanged) if options.json else text)
@@ -189,6 +193,7 @@ def _deploy(options: argparse.Namespace) -> int:
             raise RingstandError(f"Failed to deploy {settings.name}: --{name.replace('_', '-')} is less than 0")
     limits = {name: getattr(options, name) for name in MIGRATION_LIMITS if getattr(options, name) is not None}
     archive = {"archive": options.archive, "sha": options.sha, "version": options.version, "limits": limits}
+    archive["root_directory"] = options.root_directory
     try:
         if options.wait:
             return _run(options, "deploy", archive)

@@ -76,7 +76,7 @@ def _ended(options: argparse.Namespace) -> int:
 def _carry_out(settings: AppSettings, request: dict[str, Any], progress: Progress) -> None:
     kind = request["kind"]
     if kind == "deploy":
-        source = Source(request["archive"], request["sha"], request["version"])
+        source = Source(request["archive"], request["sha"], request["version"], request.get("root_directory"))
         activation.deploy(replace(settings, **request.get("limits", {})), source, progress)
     elif kind in PROCESS_KINDS:
         activation.settle_processes(settings, progress, request.get("scale"))

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import app_hints, builds, disk_reserve, hooks, procfile, release_values, releases
+from . import app_hints, builds, disk_reserve, hooks, procfile, release_values, releases, static_files
 from .app_unit import run_in_unit
+from .build_settings import build_settings
 from .errors import RingstandError
 from .layout import AppSettings
 from .ledger import Progress, utc
@@ -23,15 +24,19 @@ _FREE_MB_MIN = 300
 
 @dataclass(frozen=True)
 class Source:
-    """What to deploy: an archive on this host, and what it is called. ``sha`` is a commit or a hash of the content."""
+    """What to deploy: an archive on this host, and what it is called. ``sha`` is a commit or a hash of the content.
+
+    ``root_directory`` is the folder of the source that the archive has, None when that was not said.
+    """
 
     archive: str
     sha: str
     version: str
+    root_directory: str | None = None
 
 
-def build(settings: AppSettings, source: Source, release: str, progress: Progress) -> str:
-    """Build, freeze and import a release; returns its source folder. One that fails is removed."""
+def build(settings: AppSettings, source: Source, release: str, progress: Progress) -> None:
+    """Build, freeze and import a release; one that fails is removed."""
     layout = settings.layout
     with _removed_on_error(settings, release), disk_reserve.kept(settings):
         with progress.phase("unpack"):
@@ -47,14 +52,16 @@ def build(settings: AppSettings, source: Source, release: str, progress: Progres
         with progress.phase("release_command"):
             _run_release_commands(settings, release, said)
         hooks.run(settings, hooks.AFTER_BUILD, release, progress)
+        static_files.check(settings, tree)
         with progress.phase("freeze"):
             releases.freeze(layout.release_dir(release), settings.name)
             os.sync()
             about = {"id": release, "version": source.version, "sha": source.sha, "created": utc(time.time())}
-            releases.write_manifest(layout, release, {**about, "procfile": procfile.as_manifest(said)})
+            built = build_settings(settings, source.root_directory)
+            manifest = {**about, "settings": built, "procfile": procfile.as_manifest(said)}
+            releases.write_manifest(layout, release, manifest)
         with progress.phase("import test"):
             _import_test(settings, release)
-    return tree
 
 
 @contextlib.contextmanager

@@ -106,21 +106,25 @@ def remove_incomplete(layout: Layout) -> list[str]:
     return broken
 
 
-def prune(layout: Layout, keep: int, good: list[str], in_use: Iterable[str] = ()) -> list[str]:
-    """Remove all but the ``keep`` newest releases by id, and the virtual environments that no release refers to.
+def prune(
+    layout: Layout, keep: int, good: list[str], in_use: Iterable[str] = (), spare_venvs: int = 0
+) -> list[str]:
+    """Remove all but the ``keep`` releases that last served well, and the virtual environments that none refers to.
 
-    Never removed: what a slot is linked to or a process runs (``in_use``), and the two releases that last went live
-    (``good``, oldest first).
+    ``good`` are those that served well, in the order in which they last went live. Of the others only the newest is
+    kept, to look at. Never removed: what a slot is linked to or a process runs (``in_use``), the two that last went
+    live, and the ``spare_venvs`` newest environments that no release refers to.
     Returns the ids that were removed.
     """
-    protected = {release_of(layout, slot) for slot in SLOTS} | set(good[-2:]) | set(in_use)
-    removed = [name for name in release_ids(layout)[:-keep] if name not in protected]
+    others = [name for name in release_ids(layout) if name not in good]
+    kept = {release_of(layout, slot) for slot in SLOTS} | {*good[-max(keep, 2) :], *others[-1:], *in_use}
+    removed = [name for name in release_ids(layout) if name not in kept]
     for name in removed:
         remove_tree(layout.release_dir(name), _MANIFEST)
     used = {os.path.basename(os.path.realpath(f"{layout.release_dir(name)}/venv")) for name in release_ids(layout)}
-    for name in os.listdir(layout.venvs_dir):
-        if name not in used:
-            remove_tree(os.path.join(layout.venvs_dir, name), VENV_MARKER)
+    unused = [os.path.join(layout.venvs_dir, name) for name in os.listdir(layout.venvs_dir) if name not in used]
+    for path in sorted(unused, key=os.path.getmtime)[: len(unused) - spare_venvs]:
+        remove_tree(path, VENV_MARKER)
     return removed
 
 

@@ -22,6 +22,11 @@ from .systemd import redact
 
 _CLUSTER = "main"
 _OUTPUT_CHARACTERS = 1000
+_NOT_ARCHIVED = (
+    "No restore point is made before migrations: PostgreSQL on this host archives no WAL (archive_mode is off). "
+    "The backups of the role ringstand.flask.backup turn it on."
+)
+_INVALID_INDEXES = "Invalid indexes cost writes and serve no reads: {names}. Drop them and make them anew."
 # A release's id has letters, digits and hyphens only.
 _RESTORE_POINT = """SELECT json_build_object('at', to_char(clock_timestamp() AT TIME ZONE 'UTC',
 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'lsn', CASE WHEN current_setting('archive_mode') <> 'off'
@@ -33,22 +38,35 @@ def upgrade(settings: AppSettings, release: str, progress: Progress) -> dict[str
     that knows no revisions its output.
 
     Nothing is returned without migrations; restore_point is None where none could be made, with a notice of the cause.
+    None is made, and nobody expects one, of a database that is elsewhere.
     """
     if settings.migrations == "none":
         return {}
-    point = None
+    point, lack = None, ""
+    done: dict[str, Any]
     if settings.local_database:
         try:
             point = restore_point(release)
+            lack = "" if point else _NOT_ARCHIVED
         except RingstandError as error:
             progress.notice(f"No restore point was made before the migrations of {release}: {error.message}")
         progress.about["migration"] = {"restore_point": point}  # known also when the migrations fail half way
     plan = _plan(settings, release)
-    if not plan.directory:
-        output = _run_command(settings, release, plan)
-        return {"before": None, "after": None, "applied": [], "restore_point": point, "output": output}
-    result = _run(settings, release, plan, check=False)
-    return {"before": result.before, "after": result.after, "applied": result.applied, "restore_point": point}
+    if plan.directory:
+        result = _run(settings, release, plan, check=False)
+        done = {"before": result.before, "after": result.after, "applied": result.applied}
+        if result.invalid_indexes:
+            progress.notice(_INVALID_INDEXES.format(names=", ".join(result.invalid_indexes)))
+    else:
+        done = {"before": None, "after": None, "applied": [], "output": _run_command(settings, release, plan)}
+    if lack and (done["applied"] or not plan.directory) and not _was_told(settings, lack):
+        progress.notice(lack)
+    return {**done, "restore_point": point}
+
+
+def _was_told(settings: AppSettings, notice: str) -> bool:
+    """Whether an earlier deploy has said so: who wants no archive need not be told again and again."""
+    return any(notice in (entry.get("notices") or []) for entry in read_lines(settings.layout.ledger))
 
 
 def restore_point(release: str) -> dict[str, str] | None:

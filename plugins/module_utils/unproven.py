@@ -14,7 +14,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from . import process_moves, switch
+from . import process_moves, static_files, switch
 from .errors import RingstandError
 from .layout import AppSettings, Layout
 from .ledger import unfinished
@@ -76,6 +76,8 @@ def settle(settings: AppSettings, at_boot: bool = False) -> str:
         return ""
     switch.repair(layout)
     said = [_go_back(settings, note, at_boot)] if note else []
+    # Whichever release serves now: the switch, or the way back, may have come to some of its files only.
+    said.append(static_files.publish(settings, switch.live_release(layout) if note else None))
     if not at_boot:
         try:
             _retire(settings, is_known=bool(note or (ended and ended["proven"])))

@@ -60,6 +60,9 @@ apps:
     schema_revision:
       description: Revision at which its deploy left the database, or null when it has no migrations that are known.
       type: str
+    built:
+      description: Those settings of the app that decide what is built, as they were then, by their names; or null.
+      type: dict
     slot:
       description: The slot it runs in, V(blue) or V(green), or null.
       type: str

@@ -15,7 +15,9 @@ description:
     all traffic to it.
   - A failure before the switch leaves the old release serving, and the task fails with the reason.
   - The work is done by a process on the host that goes on when the connection is cut. Only one runs per app at a time.
-  - A source that is live already is not deployed again, unless O(force) is set.
+  - A source that is live already is not deployed again, unless O(force) is set, or settings of the app have changed
+    that decide what is built (C(extra_packages), C(python), C(requirements_path), C(release_command),
+    C(writable_dirs), C(static.dir), C(source.root_directory)). They are those of the last run of C(site.yml).
 options:
   app:
     description: Name of the app, as the role C(ringstand.flask.gunicorn) set it up on the host.
@@ -102,7 +104,7 @@ attributes:
     description: Shows the version that is live and the one that would be.
   idempotent:
     support: full
-    description: A source that is live already is not deployed again.
+    description: A source that is live already, and was built with the app's settings, is not deployed again.
 notes:
   - Needs the program C(ringstand) on the host, see the role P(ringstand.flask.cli#role).
 """
@@ -170,28 +172,32 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.app_state import app_state
+from ..module_utils.build_settings import build_settings, changed
 from ..module_utils.errors import RingstandError
 from ..module_utils.handed_over import OPTIONS, archive_path
 from ..module_utils.host_program import call, fail_with, warn_of
-from ..module_utils.layout import MIGRATION_LIMITS, Layout
+from ..module_utils.layout import MIGRATION_LIMITS, Layout, load_settings
 
 
 def run(parameters: dict[str, Any], archive: str, check_mode: bool) -> dict[str, Any]:
     """Deploy the archive, or without one say what a deploy would change."""
     app, sha, version = parameters["app"], parameters["sha"], parameters["version"]
+    root = parameters["source"]["root_directory"] or ""
     if check_mode or not archive:
         live = app_state(Layout(app))  # not by the program, which a bare host does not have yet
-        changed = live["sha"] != sha or parameters["force"]
-        release = None if changed else live["release"]
+        is_live = live["sha"] == sha and not changed(live["built"], build_settings(load_settings(app), root))
+        would_change = parameters["force"] or not is_live
+        release = None if would_change else live["release"]
         return {
-            "changed": changed,
+            "changed": would_change,
             "release": release,
             "version": version,
             "sha": sha,
-            "diff": {"before": f"{live['version']}\n", "after": f"{version}\n"} if changed else {},
+            "diff": {"before": f"{live['version']}\n", "after": f"{version}\n"} if would_change else {},
         }
     force = ["--force"] if parameters["force"] else []
     arguments = ["--archive", archive, "--sha", sha, "--version", version, "--by", parameters["by"]]
+    arguments.append(f"--root-directory={root}")
     for name in MIGRATION_LIMITS:
         if parameters[name] is not None:
             arguments += [f"--{name.replace('_', '-')}", str(parameters[name])]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import io
 import os
@@ -25,13 +26,18 @@ from ansible_collections.ringstand.flask.plugins.plugin_utils.source_tar import 
 
 # What macOS puts beside the files of a zip archive.
 _JUNK = ("__MACOSX",)
+_SECONDS_MAX = 2**32
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file or link of an archive; ``link`` is empty for a file, and what it points to is relative to it."""
+    """One file or link of an archive; ``link`` is empty for a file, and what it points to is relative to it.
+
+    ``modified`` is in seconds since the epoch.
+    """
 
     name: str
+    modified: int
     is_executable: bool
     size: int
     link: str
@@ -79,6 +85,7 @@ def pack_archive(path: str, root_directory: str, target: str) -> None:
 
 def _add(archive: tarfile.TarFile, member: Member, name: str) -> None:
     info = tarfile.TarInfo(f"./{name}")
+    info.mtime = member.modified
     info.mode = 0o755 if member.is_executable else 0o644
     if member.link:
         info.type, info.linkname = tarfile.SYMTYPE, member.link
@@ -138,7 +145,8 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     def stream() -> IO[bytes] | None:
         return archive.extractfile(info)
 
-    return Member(name, bool(info.mode & stat.S_IXUSR), info.size, info.linkname if info.issym() else "", stream)
+    link = info.linkname if info.issym() else ""
+    return Member(name, _seconds(info.mtime), bool(info.mode & stat.S_IXUSR), info.size, link, stream)
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
@@ -148,4 +156,18 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     def stream() -> IO[bytes]:
         return archive.open(info)
 
-    return Member(_safe(info.filename, link), bool(mode & stat.S_IXUSR), info.file_size, link, stream)
+    name, is_executable = _safe(info.filename, link), bool(mode & stat.S_IXUSR)
+    return Member(name, _zip_seconds(info), is_executable, info.file_size, link, stream)
+
+
+def _zip_seconds(info: zipfile.ZipInfo) -> int:
+    """The time of a member, which has no zone, as if it were UTC; a date that does not exist is none."""
+    try:
+        return calendar.timegm((*info.date_time, 0, 0, 0))
+    except ValueError:
+        return 0
+
+
+def _seconds(modified: float) -> int:
+    """A time that every tar can set: archives may have any number there."""
+    return int(modified) if 0 <= modified <= _SECONDS_MAX else 0

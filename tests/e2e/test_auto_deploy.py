@@ -85,6 +85,7 @@ class Runner:
 
     def commit(self, text: str) -> str:
         (self.workspace / "shop" / "static" / "release.txt").write_text(text)
+        (self.workspace / "shop" / "static" / "shop.css").write_text(f"/* {text} */")
         self.git("add", ".")
         self.git("commit", "--quiet", "-m", text)
         return self.git("rev-parse", "HEAD")
@@ -139,7 +140,7 @@ def live(site) -> dict[str, Any]:
 
 
 def test_a_push_deploys_its_commit_and_a_button_rolls_back(site, runner):
-    before = live(site)["release"]
+    before, style = live(site)["release"], site.ask("/static/shop.css").body
     commit = runner.commit("pushed")
     pushed = runner.run("push")
     assert pushed.code == 0, pushed.output[-3000:]
@@ -147,12 +148,14 @@ def test_a_push_deploys_its_commit_and_a_button_rolls_back(site, runner):
     assert pushed.steps == [name for name in scripts if name != "Roll back"]
     assert live(site)["version"] == commit[:12]
     assert site.ask("/static/release.txt").body == b"pushed"
+    assert site.ask("/static/shop.css").body == b"/* pushed */" != style
     assert SECRET_KEY not in pushed.output
     assert pushed.left == []  # neither key nor password
     back = runner.run("workflow_dispatch", "rollback")
     assert back.code == 0, back.output[-3000:]
     assert "Deploy" not in back.steps
     assert live(site)["release"] == before
+    assert site.ask("/static/shop.css").body == style
 
 
 @contextlib.contextmanager

@@ -71,3 +71,15 @@ def test_the_direct_way_to_the_database_is_a_file_of_its_own(url: str | None, ex
     path = "/etc/ringstand/environment/shop.migration.env"
     assert [entry for entry in entries(migration_database_url=url) if entry["path"] == path] == [
         {"path": path, **expected}]
+
+
+def test_what_only_a_deploy_applies_is_reported() -> None:
+    state = {"release": "r1", "version": "v1", "scale": {}, "built": {"python": "", "extra_packages": []}}
+    keys = {"gunicorn_removed_apps": [], "__gunicorn_info": {"others": [], "kept": [], "apps": {"shop": state}}}
+    apps = [{**APP, "source": {"path": "/shop"}}]
+    assert not Role("gunicorn", gunicorn_apps=apps, **keys).template("report.txt.j2")
+    apps[0]["extra_packages"] = ["gunicorn"]
+    assert Role("gunicorn", gunicorn_apps=apps, **keys).template("report.txt.j2").strip() == (
+        "shop: the live release was built with other settings (extra_packages). A deploy builds it anew: "
+        "ansible-playbook ringstand.flask.deploy -e app=shop"
+    )

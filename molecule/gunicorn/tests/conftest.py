@@ -44,7 +44,9 @@ class Crucible:
         self.host.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
 
     def deploy_command(self, behaviour: str, **others: str) -> str:
+        """Each release has another app.css, of the same size and time."""
         self._number += 1
+        others.setdefault("static/app.css", f"/* {self._number} */")
         path = f"/root/{self._number}.tar.gz"
         self.put(archive(behaviour, **others), path)
         return f"ringstand --json deploy crucible --archive {path} --sha {self._number:040x} --version {self._number}"
@@ -65,6 +67,13 @@ class Crucible:
         """How many slots there are that run and are not just stopping."""
         command = "systemctl list-units --plain --no-legend --state=active,activating 'ringstand-crucible@*.service'"
         return len(self.host.check_output(command).splitlines())
+
+    def style(self) -> str:
+        """The static file that visitors get."""
+        return self.host.check_output("cat /srv/crucible/static/app.css")
+
+    def style_of_live(self) -> str:
+        return self.host.check_output("cat /srv/crucible/live/src/static/app.css")
 
     def phase(self) -> str:
         """The step that the last activation has begun last."""

@@ -80,7 +80,7 @@ def little_room(crucible):
 
 
 def test_a_build_leaves_the_data_room_to_write(crucible, little_room):
-    before, releases = crucible.live(), crucible.host.check_output("ls /srv/crucible/releases")
+    before, releases = crucible.live(), crucible.host.check_output("ls /srv/crucible/releases").split()
     command = crucible.deploy_command("good")
     started = json.loads(crucible.host.check_output(f"{command} --no-wait"))
     crucible.wait_for(lambda: crucible.phase() == "hook before_build")
@@ -92,4 +92,4 @@ def test_a_build_leaves_the_data_room_to_write(crucible, little_room):
     assert ended["details"]["phases"]["hook before_build"] < 20
     assert again["reason"].startswith(f"Failed to deploy crucible: the file system of {DATA} has 110 MB free")
     assert crucible.live() == before
-    assert crucible.host.check_output("ls /srv/crucible/releases") == releases
+    assert set(crucible.host.check_output("ls /srv/crucible/releases").split()) <= set(releases)  # old ones may go

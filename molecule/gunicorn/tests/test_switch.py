@@ -33,12 +33,14 @@ def killed(crucible, step) -> bool:
 
 
 def test_deploy_restart_and_rollback_lose_no_request(crucible):
-    before = crucible.live()
+    before, style = crucible.live(), crucible.style()
     with crucible.load(pause_seconds=0.01) as load:
         deployed = crucible.deploy()
+        assert crucible.style() != style
         restarted = crucible.ringstand("restart", "crucible")
         back = crucible.ringstand("rollback", "crucible")
     assert [deployed["result"], restarted["result"], back["result"]] == ["ok"] * 3
+    assert crucible.style() == crucible.style_of_live()
     assert (deployed["previous"], back["release"]) == (before, before)
     assert load["failures"] == {}
     assert set(load["releases"]) == {before, deployed["release"]}
@@ -65,6 +67,7 @@ def test_a_broken_release_never_serves(crucible, behaviour, words):
     assert load["failures"] == {}
     assert set(load["releases"]) == {before}
     assert crucible.live() == before
+    assert crucible.style() == crucible.style_of_live()
     assert crucible.running_slots() == 1
 
 
@@ -76,6 +79,7 @@ def test_a_release_that_dies_after_the_switch_gives_the_traffic_back(crucible):
     assert "Failed the probation" in result["reason"]
     assert "its main process died" in result["reason"]
     assert crucible.live() == before
+    assert crucible.style() == crucible.style_of_live()
     # Only what was in flight inside the dying process may be lost, one request of each client.
     assert sum(load["failures"].values()) <= clients
     died = crucible.host.check_output(
@@ -95,6 +99,8 @@ def test_killed_at_a_step_what_is_proven_serves_and_the_next_run_converges(cruci
         assert any(killed(crucible, step) for _attempt in range(5)), "the step was never caught"
         ended = crucible.ringstand("releases", "crucible")["ledger"][-1]
         live, slots = crucible.live(), crucible.running_slots()
+        assert crucible.style() == crucible.style_of_live()
+        assert crucible.host.check_output("find /srv/crucible/static -name '*.ringstand-new'") == ""
         result = crucible.deploy()
     # With the release before it or, when it was proven, with the new one; at once, by systemd, in one slot.
     assert live == ended["live"] == (ended["release"] if step == "drain" else ended["previous"])
@@ -151,6 +157,7 @@ def test_in_place_visitors_wait_and_none_is_refused(crucible, in_place):
     assert load["failures"] == {}
     assert set(load["releases"]) == {before, deployed["release"]}
     assert (crucible.live(), crucible.slot()) == (deployed["release"], slot)
+    assert crucible.style() == crucible.style_of_live()
 
 
 def test_in_place_what_is_not_healthy_is_replaced_again(crucible, in_place):
@@ -159,6 +166,7 @@ def test_in_place_what_is_not_healthy_is_replaced_again(crucible, in_place):
     assert result["result"] == "failed"
     assert "status 500" in result["reason"]
     assert (crucible.live(), crucible.slot()) == (before, slot)
+    assert crucible.style() == crucible.style_of_live()
     with crucible.load() as load:
         pass
     assert (load["failures"], set(load["releases"])) == ({}, {before})
@@ -199,6 +207,23 @@ def test_a_source_that_is_live_is_not_deployed_again(crucible):
     command = crucible.deploy_command("good")
     assert json.loads(crucible.host.check_output(command))["changed"] is True
     assert json.loads(crucible.host.check_output(command))["changed"] is False
+
+
+def test_a_source_that_is_live_is_built_anew_with_other_settings(crucible):
+    command = crucible.deploy_command("good")
+    before = json.loads(crucible.host.check_output(command))
+    path = "/etc/ringstand/apps/crucible.json"
+    settings = json.loads(crucible.host.check_output(f"cat {path}"))
+    try:
+        crucible.put(json.dumps({**settings, "release_command": ["touch made-by-command"]}).encode(), path)
+        again = json.loads(crucible.host.check_output(command))
+        assert json.loads(crucible.host.check_output(command))["changed"] is False
+    finally:
+        crucible.put(json.dumps(settings).encode(), path)
+    assert (again["changed"], again["sha"]) == (True, before["sha"])
+    assert again["release"] == crucible.live() != before["release"]
+    assert any("built anew, with other settings: release_command" in notice for notice in again["notices"])
+    assert crucible.host.file("/srv/crucible/live/src/made-by-command").exists
 
 
 def test_only_the_newest_releases_are_kept_and_the_lock_is_built_once(crucible):

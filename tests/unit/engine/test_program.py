@@ -196,7 +196,7 @@ def test_the_limits_of_a_deploy_reach_its_migrations(
 
     def migrate(request: Any, _runner: Any, _check: bool) -> Any:
         seen.append(request)
-        return SimpleNamespace(before=None, after="aaa", applied=[])
+        return SimpleNamespace(before=None, after="aaa", applied=[], invalid_indexes=[])
 
     monkeypatch.setattr(schema_of_release, "migrate", migrate)
     monkeypatch.setattr(schema_of_release, "migration_plan", lambda *_arguments: MigrationPlan("migrations", ()))

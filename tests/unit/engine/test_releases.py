@@ -44,15 +44,45 @@ def test_an_id_is_later_than_all_others_even_when_the_clock_goes_back(layout: La
     assert releases.new_id(layout, "0000000", now) == "20261121T120001Z-0000000"
 
 
-def test_prune_keeps_the_newest_by_id_and_whatever_serves_or_served_last(layout: Layout) -> None:
+def test_prune_keeps_what_served_last_and_what_a_slot_is_linked_to(layout: Layout) -> None:
     names = ids(1, 2, 3, 4, 5, 6)
     for name in names:
         make_release(layout, name)
         os.utime(layout.release_dir(name), (0, 0) if name == names[-1] else None)  # times of change say nothing
-    switch.point(layout.slot_link("blue"), f"../releases/{names[0]}")
+    switch.point(layout.slot_link("blue"), f"../releases/{names[3]}")
     removed = releases.prune(layout, 2, [names[2], names[1], names[0]])
-    assert removed == [names[2], names[3]]
-    assert releases.release_ids(layout) == [names[0], names[1], names[4], names[5]]
+    assert removed == [names[2], names[4]]
+    assert releases.release_ids(layout) == [names[0], names[1], names[3], names[5]]
+
+
+def test_releases_that_failed_push_no_good_one_out(layout: Layout) -> None:
+    """Else, after a bad day, there is nothing left to go back to."""
+    good, failed, new = ids(1, 2, 3, 4, 5), ids(6, 7, 8, 9), ids(10)
+    for name in (*good, *failed, *new):
+        make_release(layout, name)
+    releases.prune(layout, 5, [*good, *new])
+    assert releases.release_ids(layout) == [*good[1:], failed[-1], *new]
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_the_live_and_the_previous_release_are_always_kept(layout: Layout, keep: int) -> None:
+    names = ids(1, 2, 3)
+    for name in names:
+        make_release(layout, name)
+    releases.prune(layout, keep, [names[2], names[0], names[1]])
+    assert releases.release_ids(layout) == names[:2]
+
+
+def test_what_was_built_last_is_spared_for_a_deploy_that_needs_it(layout: Layout) -> None:
+    """An early build has no release yet, and that of a deploy that failed is removed."""
+    for age, name in enumerate(("newest", "older", "oldest")):
+        os.makedirs(f"{layout.venvs_dir}/{name}")
+        os.utime(f"{layout.venvs_dir}/{name}", (NOON - age, NOON - age))
+    releases.prune(layout, 5, [], spare_venvs=1)
+    assert os.listdir(layout.venvs_dir) == ["newest"]
+    releases.prune(layout, 5, [], spare_venvs=1)
+    releases.prune(layout, 5, [])
+    assert os.listdir(layout.venvs_dir) == []
 
 
 def test_prune_removes_a_virtual_environment_only_when_no_release_refers_to_it(layout: Layout) -> None:
@@ -60,7 +90,7 @@ def test_prune_removes_a_virtual_environment_only_when_no_release_refers_to_it(l
     make_release(layout, names[0], venv="old")
     make_release(layout, names[1], venv="shared")
     make_release(layout, new, venv="shared")
-    releases.prune(layout, 2, [names[1], new])
+    releases.prune(layout, 2, names)
     assert not os.path.exists(layout.release_dir(old))
     assert os.listdir(layout.venvs_dir) == ["shared"]
 

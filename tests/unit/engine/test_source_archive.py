@@ -304,6 +304,30 @@ def test_a_zip_archive_keeps_links_and_modes_and_loses_its_top(tmp_path: Path) -
     assert found == {"./app.py": ("0o644", ""), "./run": ("0o755", ""), "./link": ("0o755", "app.py")}
 
 
+@pytest.mark.parametrize(
+    ("member", "modified"),
+    [
+        (tar_member("app.py", mtime=1795262400), 1795262400),
+        (tar_member("app.py", mtime=1795262400.75), 1795262400),
+        (tar_member("app.py", mtime=-1), 0),
+        (tar_member("app.py", mtime=2**40), 0),
+        (zipfile.ZipInfo("app.py", (2026, 11, 21, 12, 0, 0)), 1795262400),
+        (zipfile.ZipInfo("app.py", (1980, 0, 0, 0, 0, 0)), 0),
+    ],
+    ids=["tar", "with a fraction", "before 1970", "far away", "zip", "no date at all"],
+)
+def test_a_file_keeps_its_time(tmp_path: Path, member: tarfile.TarInfo | zipfile.ZipInfo, modified: int) -> None:
+    if isinstance(member, tarfile.TarInfo):
+        path = tar_with(tmp_path / "in.tar.gz", member)
+    else:
+        path = tmp_path / "in.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(member, "x")
+    pack({"archive": str(path)}, resolve({"archive": str(path)}), str(tmp_path / "out.tar"))
+    with tarfile.open(tmp_path / "out.tar") as packed:
+        assert [entry.mtime for entry in packed] == [modified]
+
+
 @pytest.mark.parametrize("name", ["in.zip", "in.tar.gz", "in.tar.zst"])
 def test_a_damaged_archive_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"damaged")

@@ -6,6 +6,7 @@ With units that are only pretended: molecule/gunicorn kills real ones, and the e
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,26 @@ def test_what_serves_already_goes_on_and_the_other_ends(host: Host, returned: bo
         os.unlink(host.layout.live_socket)
     assert unproven.settle(host.settings) == ""
     assert host.served() == (OLD, "blue.sock", ["blue"])
+
+
+@pytest.mark.parametrize("at_boot", [True, False])
+@pytest.mark.parametrize(("has_served", "serves"), [(False, OLD), (True, NEW)])
+def test_static_files_are_those_of_what_serves(host: Host, at_boot: bool, has_served: bool, serves: str) -> None:
+    """Whichever they were: it was killed before, after, or between the files that the switch has put in place."""
+    host.settings = replace(host.settings, static={"url": "/static/", "dir": "static"})
+    published = Path(host.layout.static_dir)
+    published.mkdir()
+    for release in (OLD, NEW):
+        static = Path(host.layout.release_dir(release), "src", "static")
+        static.mkdir(parents=True)
+        for name in ("a.css", "b.css"):
+            (static / name).write_text(release)
+            (published / name).write_text(OLD if name == "a.css" else NEW)
+    (published / "a.css.ringstand-new").write_text(NEW)
+    switched(host, has_served=has_served)
+    unproven.settle(host.settings, at_boot)
+    assert switch.live_release(host.layout) == serves
+    assert {path.name: path.read_text() for path in published.iterdir()} == {"a.css": serves, "b.css": serves}
 
 
 @pytest.mark.parametrize("linked", [OLD, NEW])

@@ -25,6 +25,7 @@ MODULES = [
     pytest.param(deploy, {"source": {"path": "/src"}, "archive": "/a.tar", "sha": "5eed5ee", "version": "v1",
                           "migration_statement_timeout_seconds": 0, "migration_lock_timeout_seconds": 2.5},
                  ["deploy", "shop", "--archive", "/a.tar", "--sha", "5eed5ee", "--version", "v1", "--by", "ann",
+                  "--root-directory=",
                   "--migration-lock-timeout-seconds", "2.5", "--migration-statement-timeout-seconds", "0.0"],
                  id="deploy"),
     pytest.param(follow, {"token": "t"}, ["follow", "shop", "--token", "t"], id="follow"),
