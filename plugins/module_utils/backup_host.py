@@ -21,6 +21,7 @@ from . import (
     backup_offsite_look,
     file_transaction,
     files,
+    foreign_archiving,
     pgbackrest,
 )
 from .backup_offsite import ONLY_HERE
@@ -28,12 +29,11 @@ from .backup_settings import KEY_PATH
 from .commands import run
 from .errors import RingstandError
 from .files import Change, Entry
+from .foreign_archiving import HEADER
 from .pgbackrest import CONFIG_PATH, KEY_CONFIG_PATH, OWNER, Stanza
-from .postgresql_cluster import DROP_IN, SOCKET_DIR, Cluster, Host
+from .postgresql_cluster import SOCKET_DIR, Cluster, Host
 from .systemd import systemctl
 
-PACKAGE_CONFIG_PATH = "/etc/pgbackrest.conf"
-HEADER = "# Written by the role ringstand.flask.backup, which overwrites changes"
 # What holds the key as well, so that a lost file of it can be made again.
 KEY_COPIES = (KEY_CONFIG_PATH, backup_offsite.CONFIG_PATH)
 # More than that and the disk is what is waited for.
@@ -210,28 +210,13 @@ def entries(wanted: Wanted, key: str, config: str) -> list[Entry]:
     return [files.parse_entry(item) for item in raw]
 
 
-def refuse_foreign() -> None:
-    """Raise :class:`RingstandError` for a pgBackRest that somebody else has configured."""
-    for path, sections in ((CONFIG_PATH, r"^"), (PACKAGE_CONFIG_PATH, r"^\[(?!global\b)[^\]]+\]")):
-        try:
-            with open(path, encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
-        except FileNotFoundError:
-            continue
-        if not text.startswith(HEADER) and re.search(sections, text, re.MULTILINE):
-            raise RingstandError(
-                f"Failed to configure pgBackRest: {path} is somebody else's, and backups of theirs may depend on it. "
-                "Move it away to let this role take over"
-            )
-
-
 def ensure(wanted: Wanted, given: str, check: bool) -> tuple[dict[str, Any], list[Change]]:
     """Bring the host to what is wanted, or with ``check`` tell what would change; returns the state and the changes.
 
     ``key`` in the state is missing, kept (the host's, which was not given) or known. A missing one changes nothing.
     """
     if wanted.cluster:
-        refuse_foreign()
+        foreign_archiving.refuse_config()
     # Whoever has moved key and backups away wants to begin anew.
     key = choose_key(given, find_key() if made(wanted) or not given else read_key())
     if not key:
@@ -317,7 +302,7 @@ def _ensure_cluster(wanted: Wanted, cluster: Cluster, stanza: Stanza, state: dic
     waiting = [name for name in differs if name in pending]
     changing = differs if wanted.restart else [name for name in differs if name not in pending]
     if changing:
-        refuse_foreign_archiving(cluster, wanted.settings)
+        foreign_archiving.refuse(cluster, wanted.settings)
         state["changes"] += [f"setting {name}" for name in changing]
         if not check:
             waiting = _load_settings(wanted, cluster)
@@ -328,21 +313,6 @@ def _ensure_cluster(wanted: Wanted, cluster: Cluster, stanza: Stanza, state: dic
         )
     elif (created or changing) and not check:
         pgbackrest.check(stanza)
-
-
-def refuse_foreign_archiving(cluster: Cluster, wanted: Mapping[str, Any]) -> None:
-    """Raise :class:`RingstandError` when somebody else archives this cluster's WAL already."""
-    ours = [os.path.join(cluster.config_dir, name) for name in (DROP_IN, backup_archiving.DROP_IN)]
-    sql = (
-        "SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'value', setting)), '[]')"
-        " FROM pg_file_settings WHERE name = 'archive_command'"
-    )
-    for item in cluster.query(sql):
-        if item["value"] and item["file"] not in ours and item["value"] != str(wanted.get("archive_command")):
-            raise RingstandError(
-                f"Failed to archive the WAL of the cluster {cluster}: {item['file']} has an archive_command already, "
-                "and somebody's backups may depend on it. Remove it there to let this role take over"
-            )
 
 
 def _load_settings(wanted: Wanted, cluster: Cluster) -> list[str]:

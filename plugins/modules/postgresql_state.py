@@ -49,6 +49,11 @@ options:
     type: list
     elements: str
     default: []
+  foreign_archiving_refused:
+    description: Whether a cluster whose WAL somebody else archives is refused, and a pgBackRest that somebody else has
+      configured; O(settings) then have an C(archive_command).
+    type: bool
+    default: false
   roles:
     description: Roles that have to exist; each one may log in.
     type: list
@@ -279,7 +284,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import commands
+from ..module_utils import commands, foreign_archiving
 from ..module_utils.errors import RingstandError
 from ..module_utils.postgresql_clients import OPTION as CLIENTS_OPTION
 from ..module_utils.postgresql_clients import clients_differ
@@ -312,6 +317,10 @@ def look(params: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
             "Failed to find PostgreSQL: it is not installed. Let the role install it (postgresql_install_enabled)"
         )
     cluster = host.cluster(version, params["cluster"])
+    if params["foreign_archiving_refused"]:
+        foreign_archiving.refuse_config()
+        if cluster:
+            foreign_archiving.refuse(cluster, params["settings"])
     state: dict[str, Any] = {
         "version": version,
         "exists": cluster is not None,
@@ -370,6 +379,7 @@ def main() -> None:
             "cluster": {"type": "str", "default": "main"},
             "settings": {"type": "dict", "default": {}},
             "steady": {"type": "list", "elements": "str", "default": []},
+            "foreign_archiving_refused": {"type": "bool", "default": False},
             "roles": {
                 "type": "list",
                 "elements": "dict",
