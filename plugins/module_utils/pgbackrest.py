@@ -82,7 +82,8 @@ class Backup:
 class Information:
     """What ``pgbackrest info`` says: ``backups`` oldest first; ``archives`` maps "17-1" to its first and last WAL.
 
-    ``archive`` is the one that WAL goes to now, also while it has none.
+    ``archive`` is the one that WAL goes to now, also while it has none. ``systems`` has the cluster of each archive:
+    its system identifier, which a major upgrade changes, and a way back from it brings back.
     """
 
     exists: bool
@@ -90,6 +91,12 @@ class Information:
     backups: list[Backup] = field(default_factory=list)
     archives: dict[str, tuple[str, str]] = field(default_factory=dict)
     archive: str = ""
+    systems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def system(self) -> str:
+        """The cluster that WAL is taken from now; empty without a stanza."""
+        return self.systems.get(self.archive, "")
 
     @property
     def good(self) -> list[Backup]:
@@ -190,9 +197,10 @@ def parse_information(text: str, name: str, config: str = "") -> Information:
             )
         backups = [_backup(item) for item in data["backup"]]
         archives = {item["id"]: (item["min"], item["max"]) for item in data["archive"] if item.get("min")}
-        newest = max(data.get("db") or [], key=lambda item: int(item["id"]), default=None)
-        archive = f"{newest['version']}-{newest['id']}" if newest else ""
-        return Information(True, str(data["status"]["message"]), backups, archives, archive)
+        known = sorted(data.get("db") or [], key=lambda item: int(item["id"]))
+        systems = {f"{item['version']}-{item['id']}": str(item.get("system-id", "")) for item in known}
+        archive = next(reversed(systems), "")
+        return Information(True, str(data["status"]["message"]), backups, archives, archive, systems)
     except (ValueError, KeyError, TypeError) as error:
         raise RingstandError(f"Failed to understand pgbackrest info: {error!r}", stdout=text[:2000]) from error
 
@@ -256,6 +264,11 @@ def upgrade(stanza: Stanza) -> None:
     The cluster has to run.
     """
     _must(stanza, "upgrade the stanza", "stanza-upgrade")
+
+
+def lags(there: Information, here: Information) -> bool:
+    """Whether a stanza elsewhere knows another cluster than this host's own, which has followed it in an upgrade."""
+    return bool(here.system and there.system and there.system != here.system)
 
 
 def check(stanza: Stanza) -> None:

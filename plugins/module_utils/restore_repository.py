@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from . import pgbackrest
 from .errors import RingstandError
-from .pgbackrest import OWNER, Backup, Stanza
+from .pgbackrest import OWNER, Backup, Information, Stanza
 from .restore_target import Repository, Timeline, parse_history
 
 _SEGMENT = re.compile(r"(?:.*/)?([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?")
@@ -29,25 +29,49 @@ def read(stanza: Stanza, version: str, local: Stanza | None = None) -> Repositor
     found = pgbackrest.information(stanza)
     if not found.exists or not found.backups:
         raise RingstandError(f"Failed to find a backup of {stanza.name!r} in {stanza.repository}: {found.message}")
-    ids = [name for name in found.archives if name.split("-")[0] == version]
-    if not ids:
+    archives = of_one_cluster(found, version)
+    if not archives:
         raise RingstandError(
             f"Failed to find WAL of PostgreSQL {version} in {stanza.repository}: "
             f"it has that of {' and '.join(found.archives) or 'none'}"
         )
-    archive = max(ids, key=lambda name: int(name.split("-")[1]))
-    listed = pgbackrest.listing(stanza, _path(stanza, archive))
-    files = {name: float(item["time"]) for name, item in listed.items()}
-    segments = {match[1]: archived for name, archived in files.items() for match in [_SEGMENT.fullmatch(name)] if match}
+    ids = {_number(name) for name in archives}
+    backups = [backup for backup in found.backups if backup.database_id in ids]
+    if not backups:
+        raise RingstandError(
+            f"Failed to find a backup of PostgreSQL {version} in {stanza.repository}: those that are there are of what "
+            "it was before an upgrade, or a way back from one. Make one: ringstand backup --full"
+        )
+    files: dict[str, tuple[str, float]] = {}
+    for archive in archives:
+        for name, item in pgbackrest.listing(stanza, _path(stanza, archive)).items():
+            files[name] = f"{_path(stanza, archive)}/{name}", float(item["time"])
+    matches = {name: _SEGMENT.fullmatch(name) for name in files}
+    segments = {match[1]: files[name][1] for name, match in matches.items() if match}
     timelines = [Timeline(1)]
     known = _beginnings(local) if local else {}
-    for name, archived in files.items():
+    for name, (path, archived) in files.items():
         history = _HISTORY.fullmatch(name)
         if history:
-            text = _call(stanza, "repo-get", f"{_path(stanza, archive)}/{name}")
+            text = _call(stanza, "repo-get", path)
             one = Timeline(int(history[1], 16), known.get((name, text), archived), tuple(parse_history(text)))
-            timelines.append(bounded(one, found.backups, segments) if local and (name, text) not in known else one)
-    return Repository(found.backups, timelines, segments)
+            timelines.append(bounded(one, backups, segments) if local and (name, text) not in known else one)
+    return Repository(backups, timelines, segments)
+
+
+def of_one_cluster(found: Information, version: str) -> list[str]:
+    """The archives with the WAL of the last cluster of this version, oldest first.
+
+    There are several when it was upgraded and taken back: its WAL then goes on in a new archive. Another upgrade to the
+    same version makes another cluster, whose backups and WAL have nothing to do with those of the first.
+    """
+    ids = sorted((name for name in found.archives if name.split("-")[0] == version), key=_number)
+    system = found.systems.get(ids[-1], "") if ids else ""
+    return [name for name in ids if name == ids[-1] or (system and found.systems.get(name) == system)]
+
+
+def _number(archive: str) -> int:
+    return int(archive.split("-")[1])
 
 
 def _beginnings(stanza: Stanza) -> dict[tuple[str, str], float]:
