@@ -12,7 +12,7 @@ from . import backup_offsite, backup_ssh, pgbackrest, restic
 from .backup_offsite import CONFIG_PATH, OWNER_KEY_PATH, PATH, S3, SFTP, SPOOL_DIR, SSH
 from .backup_settings import KEY_PATH
 from .errors import RingstandError
-from .pgbackrest import OWNER
+from .pgbackrest import OWNER, Stanza
 
 # https://pgbackrest.org/release.html: SFTP came with 2.46, and known_hosts with 2.48.
 SFTP_VERSION = (2, 48)
@@ -192,7 +192,7 @@ def _private_key(given: Mapping[str, Any]) -> str:
 def ensure(
     described: Mapping[str, Any], cluster: str, data_dir: str, state: dict[str, Any], check: bool, is_new: bool
 ) -> None:
-    """Make its stanza when it can be reached and has none; what is wrong with it is a warning.
+    """Make its stanza when it can be reached and has none, or let it follow an upgrade; what is wrong is a warning.
 
     A new one may have that of the machine whose place it is to take. One that is away keeps no site from being set up:
     each backup tries again, and says so.
@@ -210,12 +210,13 @@ def ensure(
     try:
         if check and not os.path.exists(CONFIG_PATH):
             raise RingstandError("it is not configured yet")
-        exists = pgbackrest.information(stanza).exists
-        if exists and not (is_new and place.replaces):
+        found = pgbackrest.information(stanza)
+        adopts = bool(is_new and place.replaces)
+        if found.exists and not adopts and not pgbackrest.lags(found, pgbackrest.information(Stanza(cluster, ""))):
             return
         state["changes"].append(f"stanza {cluster} in {place.where}")
         if not check:
-            (pgbackrest.adopt if exists else pgbackrest.create)(stanza)
+            (pgbackrest.create if not found.exists else pgbackrest.adopt if adopts else pgbackrest.upgrade)(stanza)
     except RingstandError as error:
         if check:
             state["changes"].append(f"stanza {cluster} in {place.where}")

@@ -17,7 +17,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import backup_checksums, backup_owner, backup_redis, drill_record, drill_unit, pgbackrest, restic
+from . import (
+    backup_checksums,
+    backup_owner,
+    backup_redis,
+    backup_shipping,
+    drill_record,
+    drill_unit,
+    pgbackrest,
+    restic,
+)
 from .backup_due import backup_kind
 from .backup_offsite import Offsite
 from .backup_problems import FAILURES, Problem
@@ -25,6 +34,7 @@ from .backup_settings import KEY_PATH, STATE_DIR, BackupSettings
 from .backup_ssh import DIRECTORY
 from .errors import RingstandError
 from .ledger import utc
+from .pgbackrest import Stanza
 
 RECORD_PATH = os.path.join(STATE_DIR, "offsite.json")
 SHARES = 7
@@ -82,6 +92,9 @@ class _Job:
         information = pgbackrest.information(stanza)
         if not information.exists:
             pgbackrest.create(stanza)
+        elif pgbackrest.lags(information, pgbackrest.information(Stanza(stanza.name, ""))):
+            pgbackrest.upgrade(stanza)
+            backup_shipping.begin_anew()
         fulls = [float(backup.finished) for backup in information.good if backup.kind == "full"]
         kind = "full" if self._full else backup_kind(self._now, self._settings.hour, max(fulls, default=None))
         backup, problems = pgbackrest.back_up(stanza, kind)

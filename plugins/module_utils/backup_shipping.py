@@ -25,6 +25,7 @@ from .errors import RingstandError
 from .host_program import PROGRAM
 from .ledger import utc
 from .releases import write_durably
+from .systemd import systemctl
 
 UNIT = "ringstand-offsite.service"
 STATE_PATH = f"{STATE_DIR}/shipping.json"
@@ -62,10 +63,14 @@ def to_ship(local: Iterable[str], there: Iterable[str]) -> list[str]:
 
 
 class Local:
-    """The WAL in this host's repository; only directories that have changed are read again."""
+    """The WAL in this host's repository; only directories that have changed are read again.
+
+    ``archive`` is the newest, such as 17-1: each upgrade of PostgreSQL begins another one, with the same names.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self.archive = ""
         self._read: dict[str, tuple[int, dict[str, float]]] = {}
 
     def names(self) -> dict[str, float]:
@@ -77,7 +82,8 @@ class Local:
             return found
         if not archives:
             return found
-        newest = os.path.join(self._directory, max(archives, key=lambda name: int(name.split("-")[1])))
+        self.archive = max(archives, key=lambda name: int(name.split("-")[1]))
+        newest = os.path.join(self._directory, self.archive)
         for path in [newest, *(entry.path for entry in os.scandir(newest) if _LOG.fullmatch(entry.name))]:
             found.update(self._names(path))
         return found
@@ -102,11 +108,13 @@ class Shipper:
         self._settings, self._here, self._there = settings, settings.stanza, settings.at_offsite().stanza
         self._local = Local(os.path.join(self._here.repository, "archive", settings.cluster))
         self._known: set[str] | None = None
-        self._listed = 0.0
+        self._listed, self._archive = 0.0, ""
 
     def round(self) -> dict[str, Any]:
         """Ship what is new once; returns what is left and why, for the state file."""
         names = self._local.names()
+        if self._local.archive != self._archive:
+            self._known, self._archive = None, self._local.archive
         try:
             if self._known is None or time.monotonic() - self._listed > LIST_SECONDS:
                 self._known, self._listed = self._listing(), time.monotonic()
@@ -128,6 +136,11 @@ class Shipper:
         information = pgbackrest.information(self._there)
         if not information.exists:
             raise RingstandError(f"Failed to ship WAL to {self._there.repository}: it is not set up yet")
+        if pgbackrest.lags(information, pgbackrest.information(self._here)):
+            raise RingstandError(
+                f"Failed to ship WAL to {self._there.repository}: it knows the cluster from before an upgrade or a way "
+                "back from one. The next backup, or site.yml, lets it follow"
+            )
         backup_owner.check_own(self._settings)
         found = set()
         for path in pgbackrest.listing(self._there, f"archive/{self._there.name}"):
@@ -184,6 +197,11 @@ def serve(settings: BackupSettings, say: Callable[[str], None]) -> int:
             saved, before = now, state
         time.sleep(RETRY_SECONDS if state["reason"] else POLL_SECONDS)
     return 0
+
+
+def begin_anew() -> None:
+    """Let it look at once at a stanza there that has followed an upgrade: the next backup waits for its WAL."""
+    systemctl("try-restart", UNIT, check=False)
 
 
 def _versions() -> list[int]:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from . import process_environment
+from . import process_environment, transient_unit, upgrade_state
 from .doctor_findings import HOST, Finding
 from .errors import RingstandError
 from .layout import AppSettings, app_names, load_settings
 from .postgresql_cluster import Cluster, Host
+from .restore_plan import host_name
 
 CLUSTER = "main"
 CONNECTIONS_SHARE_MAX = 0.8
@@ -58,6 +59,11 @@ def _is_used() -> bool:
 
 def check_host() -> Iterator[Finding]:
     """The server of the apps' databases."""
+    state = upgrade_state.read()
+    if state and not transient_unit.is_active(upgrade_state.UNIT):
+        remedy = f"ringstand upgrade --rollback --confirm {host_name()}; or run it again"
+        yield Finding(HOST, f"{state} was interrupted", remedy)
+        return
     if not _is_used():
         return
     cluster = cluster_of_apps()

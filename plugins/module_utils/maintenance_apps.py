@@ -44,3 +44,11 @@ def of(apps: Sequence[str], why: str, say: Callable[[str], None]) -> Iterator[li
     finally:
         for name in begun:
             maintenance.switch_off(name)
+
+
+def end(why: str) -> None:
+    """End what :func:`of` has begun for this reason in a process that was killed."""
+    for name in app_names():
+        found = maintenance.read(name)
+        if found and found["by"] == why:
+            maintenance.switch_off(name)

@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from . import upgrade_archive
 from .backup_space import tree_bytes
 from .errors import RingstandError
 from .postgresql_cluster import Cluster, Host
 from .restore_plan import check_space, host_name
+from .upgrade_state import kept_name
 
 _EXTENSIONS_SQL = "SELECT coalesce(json_agg(extname ORDER BY extname), '[]') FROM pg_extension"
 _STATE_SQL = """
@@ -43,11 +45,6 @@ class UpgradePlan:
             f"with pg_upgrade, keep the old one stopped as {self.cluster.version}/{self.kept_name}, update extensions "
             "and statistics, and take a new full backup"
         )
-
-
-def kept_name(cluster: str, version: str) -> str:
-    """What a cluster is called once another one of ``version`` has its name."""
-    return f"{cluster}_before_{version}"
 
 
 def require_confirmation(confirm: str, what: str) -> None:
@@ -83,6 +80,7 @@ def make(version: str, name: str, check: bool) -> UpgradePlan:
             f"Failed to upgrade {cluster}: {left} or /var/lib/postgresql/{version}/{name} is there and belongs to no "
             "cluster. Move it away"
         )
+    upgrade_archive.check(version)
     if not cluster.running:
         raise RingstandError(f"Failed to upgrade {cluster}: it does not run. Start it: systemctl start {cluster.unit}")
     state = cluster.query(_STATE_SQL)

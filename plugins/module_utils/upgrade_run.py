@@ -3,36 +3,31 @@
 """Upgrade a cluster to another major version, or take the old one back. Debian's own tools do the work.
 
 The old cluster is copied, not linked, and kept stopped under another name, so that the way back is to start it again.
+Whoever is killed leaves a state by which the next run takes back what was not done yet, or brings it to its end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
-import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
-from . import maintenance_apps, pgbackrest, postgresql_programs, restore_replay
-from .backup_settings import SETTINGS_PATH
-from .commands import Result, redact, run
+from . import maintenance_apps, postgresql_programs, upgrade_archive, upgrade_clusters, upgrade_state
 from .errors import RingstandError
 from .host_program import PROGRAM
-from .pgbackrest import CONFIG_PATH, Stanza
-from .postgresql_cluster import Cluster, Host, identifier
+from .pgbackrest import CONFIG_PATH
+from .postgresql_cluster import Cluster, Host, identifier, starts_at_boot
 from .postgresql_programs import execute
-from .releases import write_durably
-from .restore_run import server_log, stop
-from .systemd import systemctl
-from .upgrade_plan import UpgradePlan, kept_name
+from .restore_run import server_log
+from .systemd import systemctl, unit_properties
+from .upgrade_clusters import must
+from .upgrade_plan import UpgradePlan
+from .upgrade_state import BACK, COPYING, SERVING, State, kept_name
 
 Say = Callable[[str], None]
-_DAY_SECONDS = 86_400.0
-CONFIG_ROOT = "/etc/postgresql"
+_STOPPED = "it was stopped from outside"
 _UPDATES_SQL = """
 SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_available_extensions
 WHERE installed_version IS NOT NULL AND installed_version <> default_version
@@ -44,82 +39,133 @@ def perform(plan: UpgradePlan, backup: bool, say: Say) -> dict[str, Any]:
     old = plan.cluster
     if backup:
         say("backing up, and reading the backup back")
-        _must("back up before the upgrade, so nothing was changed", PROGRAM, "backup")
-    with maintenance_apps.of_databases(f"upgrade of PostgreSQL to {plan.version}", say):
+        must("back up before the upgrade, so nothing was changed", PROGRAM, "backup")
+    start = "auto" if starts_at_boot(old.config_dir) else "manual"
+    why = f"upgrade of PostgreSQL to {plan.version}"
+    state = upgrade_state.write(
+        State(COPYING, old.name, old.version, plan.version, old.port, 0, old.data_dir, start, why, backup)
+    )
+    upgrade_clusters.forget(old.version, state.kept)
+    with maintenance_apps.of_databases(why, say):
         began = time.monotonic()
         say(f"stopping {old} and copying it to {plan.upgraded} with pg_upgrade")
         try:
+            # Whatever the power does meanwhile, neither of the two starts and is written to before it is known which.
+            upgrade_clusters.starting(old, "manual")
             _copy(plan)
-            _must("rename the old cluster", "pg_renamecluster", old.version, old.name, plan.kept_name)
-            upgraded = _find(plan.version, old.name)
-            _take_settings(old, plan.kept_name, upgraded)
-            _start(upgraded)
-        except (RingstandError, OSError) as error:
-            raise _put_back(plan, error, say) from error
-        say("updating extensions and statistics")
-        problems = _after(upgraded, say)
+            upgrade_clusters.rename(old.version, old.name, state.kept)
+            upgraded = upgrade_clusters.find(plan.version, old.name)
+            upgrade_clusters.take_settings(old, state.kept, upgraded)
+            state = upgrade_state.enter(state, SERVING)
+            upgrade_clusters.starting(upgraded, start)
+            upgrade_clusters.start(upgraded)
+        except (RingstandError, OSError, KeyboardInterrupt) as error:
+            raise _after_failure(state, error, say) from error
+        problems = _make_good(upgraded, say)
         seconds = round(time.monotonic() - began, 1)
-    _archive_as(old.data_dir, upgraded, problems)
-    if backup:
-        say("taking a new full backup")
-        with _noted(problems):
-            _must("take a new full backup", PROGRAM, "backup", "--full")
-    return {
-        "upgraded": str(upgraded),
-        "kept": f"{old.version}/{plan.kept_name}",
-        "downtime_seconds": seconds,
-        "problems": problems,
-    }
+    return _conclude(state, upgraded, f"{old.version}/{state.kept}", seconds, problems, say)
 
 
-def roll_back(name: str, say: Say) -> dict[str, Any]:
+def interrupted(settle: Say | None = None) -> State | None:
+    """What was interrupted on this host and is there to be taken back or finished.
+
+    With ``settle``, who is told, that which somebody has settled by hand is forgotten, and its maintenance ends.
+    """
+    state = upgrade_state.read()
+    if state is None or not state.is_settled(Host.read(state.name).clusters):
+        return state
+    if settle:
+        settle(f"{state} was interrupted, and settled by hand")
+        maintenance_apps.end(state.why)
+        upgrade_state.clear()
+    return None
+
+
+def finish(state: State, say: Say) -> dict[str, Any]:
+    """Bring an upgrade to its end that was interrupted when the new cluster was about to serve, or did."""
+    say(f"finishing {state}, which was interrupted")
+    began = time.monotonic()
+    upgraded = upgrade_clusters.find(state.new, state.name)
+    try:
+        upgrade_clusters.starting(upgraded, state.start)
+        upgrade_clusters.start(upgraded)
+    except (RingstandError, OSError) as error:
+        raise RingstandError(
+            f"Failed to finish {state}: {error}. Both clusters are there. To the old one leads: ringstand upgrade "
+            "--rollback", output=server_log(upgraded),
+        ) from error
+    problems = _make_good(upgraded, say)
+    maintenance_apps.end(state.why)
+    seconds = round(time.monotonic() - began, 1)
+    return _conclude(state, upgraded, f"{state.old}/{state.kept}", seconds, problems, say)
+
+
+def undo(state: State, say: Say) -> dict[str, Any]:
+    """Take back an upgrade that was interrupted before the new cluster was about to serve."""
+    say(f"taking back {state}, which was interrupted")
+    copy = Host.read(state.name).cluster(state.new, state.name)
+    if copy and copy.running:
+        raise RingstandError(
+            f"Failed to take back {state}, which was interrupted: its copy {copy} runs, and may have been written to. "
+            f"Nothing was changed. Stop it if nobody needs what is in it: pg_ctlcluster {copy.version} {copy.name} stop"
+        )
+    began = time.monotonic()
+    _put_back(state)
+    maintenance_apps.end(state.why)
+    upgrade_state.clear()
+    seconds = round(time.monotonic() - began, 1)
+    return {"upgraded": f"{state.old}/{state.name}", "kept": "", "downtime_seconds": seconds, "problems": []}
+
+
+def roll_back(name: str, backup: bool, say: Say) -> dict[str, Any]:
     """Start the old cluster again in the place of the upgraded one, which is kept stopped.
 
     What was written since the upgrade is in the upgraded cluster only. Raises :class:`RingstandError`.
     """
+    found = upgrade_state.read()
+    if found and found.phase == SERVING:
+        maintenance_apps.end(found.why)
+    state = found if found and found.phase == BACK else _way_back(name, backup)
+    problems: list[str] = []
+    with maintenance_apps.of_databases(state.why, say):
+        began = time.monotonic()
+        say(f"stopping {state.new}/{name}, starting {state.old}/{name}")
+        current = Host.read(name).cluster(state.new, name)
+        if current:
+            upgrade_clusters.stop(current)
+        upgrade_clusters.rename(state.new, name, state.aside)
+        upgrade_clusters.configure(upgrade_clusters.find(state.new, state.aside), state.other_port, "manual")
+        upgrade_clusters.rename(state.old, state.kept, name)
+        upgrade_clusters.configure(upgrade_clusters.find(state.old, name), state.port, state.start)
+        back = upgrade_clusters.find(state.old, name)
+        upgrade_clusters.start(back)
+        seconds = round(time.monotonic() - began, 1)
+    maintenance_apps.end(state.why)
+    return _conclude(state, back, f"{state.new}/{state.aside}", seconds, problems, say)
+
+
+def _way_back(name: str, backup: bool) -> State:
     host = Host.read(name)
     current = next((cluster for cluster in host.clusters if cluster.name == name), None)
     kept = kept_name(name, current.version) if current else ""
     old = next((cluster for cluster in host.clusters if cluster.name == kept), None)
     if current is None or old is None:
         raise RingstandError("Failed to roll back: this host has no cluster that was kept by an upgrade")
-    aside = f"{name}_rolled_back"
-    if host.cluster(current.version, aside):
+    why = f"PostgreSQL back to {old.version}"
+    start = "auto" if starts_at_boot(current.config_dir) else "manual"
+    state = State(BACK, name, old.version, current.version, current.port, old.port, current.data_dir, start, why,
+                  backup)
+    if host.cluster(current.version, state.aside):
         raise RingstandError(
-            f"Failed to roll back: {current.version}/{aside} is there from an earlier one. When nobody needs it: "
-            f"pg_dropcluster {current.version} {aside}"
+            f"Failed to roll back: {current.version}/{state.aside} is there from an earlier one. When nobody needs it: "
+            f"pg_dropcluster {current.version} {state.aside}"
         )
-    problems: list[str] = []
-    with maintenance_apps.of_databases(f"PostgreSQL back to {old.version}", say):
-        began = time.monotonic()
-        say(f"stopping {current}, starting {old.version}/{name}")
-        stop(current)
-        _must("rename the upgraded cluster", "pg_renamecluster", current.version, name, aside)
-        _configure(replace(current, name=aside), old.port, "manual")
-        _must("rename the old cluster", "pg_renamecluster", old.version, old.name, name)
-        _configure(replace(old, name=name), current.port, "auto")
-        back = _find(old.version, name)
-        _start(back)
-        seconds = round(time.monotonic() - began, 1)
-    _archive_as(current.data_dir, back, problems)
-    return {
-        "upgraded": str(back),
-        "kept": f"{current.version}/{aside}",
-        "downtime_seconds": seconds,
-        "problems": problems,
-    }
-
-
-def _must(what: str, *command: str) -> Result:
-    done = run(command, timeout_seconds=_DAY_SECONDS)
-    if done.rc != 0:
-        said = [line for line in redact(f"{done.stderr}\n{done.stdout}").splitlines() if line.strip()]
-        raise RingstandError(f"Failed to {what}: {' / '.join(said[-4:])}", rc=done.rc, output="\n".join(said[-30:]))
-    return done
+    upgrade_clusters.forget(current.version, state.aside)
+    return upgrade_state.write(state)
 
 
 def _copy(plan: UpgradePlan) -> None:
-    _must(
+    upgrade_clusters.must_to_the_last(
         f"upgrade {plan.cluster}",
         *("pg_upgradecluster", "-v", plan.version, "-m", "upgrade", "--no-start"),
         *(f"--jobs={len(os.sched_getaffinity(0))}", plan.cluster.version),
@@ -127,75 +173,71 @@ def _copy(plan: UpgradePlan) -> None:
     )
 
 
-def _take_settings(old: Cluster, kept: str, new: Cluster) -> None:
-    """The files that pg_upgradecluster leaves behind: drop-in files, certificates and what else is beside them."""
-    source, wanted = f"{CONFIG_ROOT}/{old.version}/{kept}", f"{CONFIG_ROOT}/{new.version}/{new.name}"
-    for directory, _names, files in os.walk(source):
-        there = os.path.normpath(os.path.join(wanted, os.path.relpath(directory, source)))
-        os.makedirs(there, exist_ok=True)
-        for name in files:
-            path, target = os.path.join(directory, name), os.path.join(there, name)
-            if os.path.lexists(target):
-                continue
-            if os.path.islink(path) or not name.endswith(".conf"):
-                shutil.copy2(path, target, follow_symlinks=False)
-            else:
-                with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-                    text = stream.read().replace(f"{old.config_dir}/", f"{new.config_dir}/")
-                with open(target, "w", encoding="utf-8", errors="surrogateescape") as stream:
-                    stream.write(text)
-                shutil.copymode(path, target)
-            status = os.lstat(path)
-            os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-
-
-def _find(version: str, name: str) -> Cluster:
-    found = Host.read(name).cluster(version, name)
-    if found is None:
-        raise RingstandError(f"Failed to find the cluster {version}/{name}, which should be there by now")
-    return replace(found, owner="postgres")
-
-
-def _start(cluster: Cluster) -> None:
-    systemctl("daemon-reload")
-    systemctl("reset-failed", cluster.unit, check=False)
-    systemctl("start", cluster.unit, timeout_seconds=600)
-    restore_replay.wait_until_ready(cluster)
-
-
-def _configure(cluster: Cluster, port: int, start: str) -> None:
-    _must("set the port", "pg_conftool", cluster.version, cluster.name, "set", "port", str(port))
-    path = f"{cluster.config_dir}/start.conf"
-    write_durably(path, f"# See pg_createcluster(8): auto, manual or disabled.\n{start}\n")
-    shutil.chown(path, "postgres", "postgres")
-
-
-def _put_back(plan: UpgradePlan, error: Exception, say: Say) -> RingstandError:
+def _after_failure(state: State, error: BaseException, say: Say) -> RingstandError:
     """The cluster as it was, and running; the copy is removed, because nobody has written to it."""
+    details = error.details if isinstance(error, RingstandError) else {}
+    reason = str(error)
+    if isinstance(error, KeyboardInterrupt):
+        reason = f"Failed to upgrade {state.cluster}: {_STOPPED}"
+        if state.phase == SERVING:
+            return RingstandError(f"{reason} while {state.new}/{state.name} started. The next run finishes it")
     say("putting the old cluster back")
-    old, details = plan.cluster, error.details if isinstance(error, RingstandError) else {}
+    old = state.cluster
     try:
-        host = Host.read(old.name)
-        copy, kept = host.cluster(plan.version, old.name), host.cluster(old.version, plan.kept_name)
+        copy = Host.read(old.name).cluster(state.new, old.name)
         if copy:
             details = {"output": server_log(copy), **details}
-            _must("remove the copy", "pg_dropcluster", "--stop", plan.version, old.name)
-            shutil.rmtree(copy.config_dir, ignore_errors=True)  # of which it leaves what it does not know
-        if kept:
-            _must("rename the old cluster back", "pg_renamecluster", old.version, plan.kept_name, old.name)
-        _configure(old, old.port, "auto")
-        _start(old)
+        upgrade_state.enter(state, COPYING)
+        _put_back(state)
+        upgrade_state.clear()
     except (RingstandError, OSError) as second:
         return RingstandError(
-            f"{error}. Putting the old cluster back failed as well: {second}. Its data is untouched in {old.data_dir}, "
-            f"or beside it as {plan.kept_name}: see pg_lsclusters, pg_renamecluster(8) and pg_ctlcluster(1)",
+            f"{reason}. Putting the old cluster back failed as well: {second}. Its data is untouched in "
+            f"{old.data_dir}, or beside it as {state.kept}. Once what is in the way is gone, ringstand upgrade "
+            "--rollback puts it back",
             **details,
         )
-    return RingstandError(f"{error}. The cluster {old} runs as before", **details)
+    return RingstandError(f"{reason}. The cluster {old} runs as before", **details)
 
 
-def _after(cluster: Cluster, say: Say) -> list[str]:
+def _put_back(state: State) -> None:
+    old, parent = state.cluster, os.path.dirname(state.data_dir)
+    if not any(os.path.exists(f"{path}/PG_VERSION") for path in (old.data_dir, f"{parent}/{state.kept}")):
+        raise RingstandError(f"Failed to find the data of {old} in {old.data_dir}, so the copy was left as it is")
+    copy = Host.read(old.name).cluster(state.new, old.name)
+    if copy:
+        upgrade_clusters.stop(copy)
+    upgrade_clusters.remove_copy(state.new, old.name)
+    upgrade_clusters.rename(old.version, state.kept, old.name)
+    there = upgrade_clusters.find(old.version, old.name)
+    if unit_properties(old.unit, "ActiveState").get("ActiveState") != "active" or there.port != old.port:
+        upgrade_clusters.stop(there)
+    upgrade_clusters.configure(old, old.port, state.start)
+    try:
+        upgrade_clusters.start(old)
+    except RingstandError:
+        # Nothing starts any more on a host that is being shut down; this does when it is up again.
+        if systemctl("is-system-running", check=False).stdout.strip() != "stopping":
+            raise
+
+
+def _conclude(
+    state: State, cluster: Cluster, kept: str, seconds: float, problems: list[str], say: Say
+) -> dict[str, Any]:
+    """What can be done while the apps are back: archiving goes on, and there is a backup to restore from."""
+    with _noted(problems):
+        upgrade_archive.follow(state.data_dir, cluster)
+    if state.backup and os.path.exists(CONFIG_PATH):
+        say("taking a new full backup")
+        with _noted(problems):
+            must("take a new full backup", PROGRAM, "backup", "--full")
+    upgrade_state.clear()
+    return {"upgraded": str(cluster), "kept": kept, "downtime_seconds": seconds, "problems": problems}
+
+
+def _make_good(cluster: Cluster, say: Say) -> list[str]:
     """What makes the new server as good as the old one; what fails of it is a problem and no reason to go back."""
+    say("updating extensions and statistics")
     problems: list[str] = []
     for database in cluster.databases():
         for name in cluster.query(_UPDATES_SQL, database):
@@ -208,31 +250,6 @@ def _after(cluster: Cluster, say: Say) -> list[str]:
             cluster, "collect statistics", "vacuumdb", "--all", "--analyze-in-stages", "--quiet", "-w", jobs
         )
     return problems
-
-
-def _archive_as(before: str, cluster: Cluster, problems: list[str]) -> None:
-    """Let pgBackRest know the other data directory and its version, where it is set up."""
-    if not os.path.exists(CONFIG_PATH):
-        return
-    with _noted(problems):
-        for path in [CONFIG_PATH, *glob.glob("/etc/pgbackrest/conf.d/*.conf")]:
-            with open(path, encoding="utf-8") as stream:
-                text = stream.read()
-            changed = text.replace(f"pg1-path={before}\n", f"pg1-path={cluster.data_dir}\n")
-            if changed != text:
-                write_durably(path, changed, os.stat(path).st_mode & 0o777)
-        _follow_version(cluster.version)
-        stanza = Stanza(cluster.name, "")
-        pgbackrest.upgrade(stanza)
-        pgbackrest.check(stanza)
-
-
-def _follow_version(version: str) -> None:
-    """The backups name a version only when the inventory does."""
-    with open(SETTINGS_PATH, encoding="utf-8") as stream:
-        settings = json.load(stream)
-    if settings.get("version") and settings["version"] != version:
-        write_durably(SETTINGS_PATH, json.dumps({**settings, "version": version}, indent=1))
 
 
 @contextlib.contextmanager

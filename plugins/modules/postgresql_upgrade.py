@@ -14,6 +14,7 @@ description:
   - Backs up and verifies everything first, and changes nothing when that fails. Then it takes the apps into
     maintenance, copies the cluster with C(pg_upgrade), updates extensions and statistics, and takes a new full backup.
   - The old cluster is kept, stopped, under another name, with its packages. When the copy fails it runs as before.
+  - One that was killed is taken back by the next run, or finished when the new cluster may have been written to.
   - Runs as a unit of its own on the host, which outlives the connection. Needs the program of the role
     P(ringstand.flask.cli#role).
 attributes:
@@ -46,7 +47,7 @@ options:
     default: true
   rollback:
     description: Start the cluster from before the last upgrade again. What was written since is in the upgraded one
-      only, which is kept stopped.
+      only, which is kept stopped. One that was interrupted before the new cluster served is only taken back.
     type: bool
     default: false
 """
@@ -69,7 +70,7 @@ upgraded:
   returned: success
   sample: 17/main
 kept:
-  description: The cluster that is kept, stopped.
+  description: The cluster that is kept, stopped; empty when an interrupted upgrade was taken back.
   type: str
   returned: success, but not in check mode
   sample: 15/main_before_17

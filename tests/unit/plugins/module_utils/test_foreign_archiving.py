@@ -79,7 +79,9 @@ def test_whose_pgbackrest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
         foreign_archiving.refuse_config()
 
 
-@pytest.mark.parametrize(("text", "refused"), [("[global]\nlog-path=/var/log\n", False), ("[main]\npg1-path=/d\n", True)])
+@pytest.mark.parametrize(
+    ("text", "refused"), [("[global]\nlog-path=/var/log\n", False), ("[main]\npg1-path=/d\n", True)]
+)
 def test_whose_package_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, refused: bool) -> None:
     (tmp_path / "pgbackrest.conf").write_text(text)
     monkeypatch.setattr(foreign_archiving, "CONFIG_PATH", str(tmp_path / "none"))

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.ringstand.flask.plugins.module_utils import upgrade_plan, upgrade_run
+from ansible_collections.ringstand.flask.plugins.module_utils import upgrade_archive, upgrade_plan
 from ansible_collections.ringstand.flask.plugins.module_utils.errors import RingstandError
 from ansible_collections.ringstand.flask.plugins.module_utils.postgresql_cluster import Cluster, Host
 
@@ -33,6 +32,7 @@ def test_extensions_that_the_new_version_lacks(tmp_path: Path) -> None:
 )
 def test_refused(monkeypatch: pytest.MonkeyPatch, host: Host, words: str) -> None:
     monkeypatch.setattr(upgrade_plan.Host, "read", lambda _name: host)
+    monkeypatch.setattr(upgrade_plan.upgrade_archive, "check", lambda _version: None)
     with pytest.raises(RingstandError, match=words):
         upgrade_plan.make("17", "main", check=True)
 
@@ -42,35 +42,29 @@ def test_a_host_is_named_before_anything_happens() -> None:
         upgrade_plan.require_confirmation("another", "upgrade")
 
 
-def test_there_is_no_way_back_without_an_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upgrade_run.Host, "read", lambda _name: Host([OLD]))
-    with pytest.raises(RingstandError, match="no cluster that was kept"):
-        upgrade_run.roll_back("main", print)
+@pytest.mark.parametrize(
+    ("version", "installed", "words"),
+    [
+        ("15", (2, 45), ""),
+        ("16", (2, 45), "pgBackRest 2.45 on this host does not know it.*takes 2.46 or newer"),
+        ("17", (2, 51), "takes 2.52"),
+        ("17", (2, 54, 2), ""),
+        ("20", (2, 58, 1), "takes 2.59"),
+        ("20", (2, 60), ""),
+    ],
+)
+def test_a_pgbackrest_that_does_not_know_the_version(version: str, installed: tuple[int, ...], words: str) -> None:
+    if words:
+        with pytest.raises(RingstandError, match=words):
+            upgrade_archive.check_possible(version, installed)
+    else:
+        upgrade_archive.check_possible(version, installed)
 
 
-def test_nothing_is_changed_when_the_backup_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[Any] = []
-
-    def refuse(what: str, *command: str) -> None:
-        ran.append(command)
-        raise RingstandError(f"Failed to {what}")
-
-    monkeypatch.setattr(upgrade_run, "_must", refuse)
-    with pytest.raises(RingstandError, match="nothing was changed"):
-        upgrade_run.perform(upgrade_plan.UpgradePlan(OLD, "17"), True, print)
-    assert [command[1:] for command in ran] == [("backup",)]
-
-
-def test_settings_follow_the_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    kept, new = tmp_path / "etc/postgresql/15/main_before_17", tmp_path / "etc/postgresql/17/main"
-    (kept / "conf.d").mkdir(parents=True)
-    new.mkdir(parents=True)
-    (new / "postgresql.conf").write_text("the new one's\n")
-    (kept / "postgresql.conf").write_text("the old one's\n")
-    (kept / "conf.d/50-ringstand.conf").write_text("ssl_key_file = '/etc/postgresql/15/main/server.key'\n")
-    monkeypatch.setattr(upgrade_run, "CONFIG_ROOT", str(tmp_path / "etc/postgresql"))
-    monkeypatch.setattr(upgrade_run.os, "chown", lambda *_args, **_kwargs: None)
-    upgrade_run._take_settings(OLD, "main_before_17", Cluster("17", "main", 5432, True, "postgres", "/d"))
-    assert (new / "postgresql.conf").read_text() == "the new one's\n"
-    text = (new / "conf.d/50-ringstand.conf").read_text()
-    assert text == "ssl_key_file = '/etc/postgresql/17/main/server.key'\n"
+def test_it_is_found_out_before_the_first_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pgbackrest.conf").touch()
+    monkeypatch.setattr(upgrade_plan.Host, "read", lambda _name: Host([OLD]))
+    monkeypatch.setattr(upgrade_archive, "CONFIG_PATH", str(tmp_path / "pgbackrest.conf"))
+    monkeypatch.setattr(upgrade_archive.pgbackrest, "version", lambda: (2, 45))
+    with pytest.raises(RingstandError, match="does not know it"):
+        upgrade_plan.make("17", "main", check=True)
