@@ -7,7 +7,7 @@
   bin/soak full [--count 600]         fill the repository's disk for so many seconds under writing, then make room
   bin/soak switch [--count 20]        deploy good and broken releases under a steady load, count every request
   bin/soak pgbench                    the role's settings beside the distribution's, by turns
-  bin/soak upgrade                    PostgreSQL 15 to 17, back and there again, under a live shop
+  bin/soak upgrade                    PostgreSQL 15 to 17 and back, under a live shop, also cut half-way
   bin/soak certbot                    the certificates with certbot 1.21 to 5.8, on Debian 12
   bin/soak power [--count 20]         cut the power in deploys, so that what was not flushed is gone; full disks
   bin/soak vm [--count 22]            the same in an emulated machine, and reboots, clocks, memory
@@ -247,10 +247,12 @@ TOPICS = {
                 f"clients for {database_trials.SECONDS} s, with the role's settings and with the distribution's by "
                 f"turns, {database_trials.PAIRS} times each, after one that fills the buffers. Passed: the median is "
                 "at least that of the distribution."),
-    "upgrade": (upgrade, 4, "Each way: from PostgreSQL 15 to 17 by the playbook, under a shop with a visitor; one "
-                "that fails first, then there, back and there again. Passed: the version is as wanted; the visitor got "
-                "nothing but pages and, meanwhile, the maintenance page; visits are counted without a gap from where "
-                "that database was left; the same release serves, and a backup is good."),
+    "upgrade": (upgrade, len(upgrade_trials.WAYS), "Each way: from PostgreSQL 15 to 17 by the playbook, under a shop "
+                "with a visitor; one that fails, there and back, and some that are stopped or killed while the data is "
+                "copied, or once the new cluster serves. Passed: the version is as wanted; the visitor got nothing but "
+                "pages and, meanwhile, the maintenance page; visits are counted without a gap from where that database "
+                "was left; the same release serves; and after each change of the version a drill has restored the "
+                "newest backup of both places."),
     "certbot": (certbot, len(certbot_trials.VERSIONS) + 1, "Each version of certbot, with packages of its time, in the "
                 "role's virtual environment, against Pebble: the roles as in the molecule scenario, again without a "
                 "change, and all of molecule/certbot/files/scenarios.py: lifetimes of 90, 45 and 6 days with the clock "
