@@ -61,20 +61,26 @@ def changes(site, values: dict) -> list[str]:
 
 
 def test_an_authority_that_is_down_keeps_nothing_else_from_being_done(site, values):
-    values["flask_apps"]["shop"]["environment"]["GREETING"] = "hello"
+    shop = values["flask_apps"]["shop"]
+    shop["environment"]["GREETING"] = "hello"
+    values["flask_apps"]["blog"] = {**{key: shop[key] for key in ("source", "wsgi", "health")}, "workers": 1,
+                                    "domains": ["blog.example.com"], "tls": {"certificate": "self_signed"}}
     run = play(site, values)
     assert run.code != 0
     assert re.search(r"Failed to have 1 of 1 certificates served:\s+- shop: ", run.output), run.output[-3000:]
     assert site.root("ringstand run shop printenv GREETING").strip() == "hello"
     assert site.ask("/health/ready").status == 200
     assert "Pebble" not in served(site)
+    # The run has waited for it all the same.
+    assert json.loads(site.root("ringstand --json releases blog"))["ledger"][-1]["result"] == "ok"
 
 
 def test_once_it_is_there_the_next_run_gets_the_certificate(site, values):
     assert site.root(f"{START}; echo $?").strip() == "0"
     assert any("Get the certificates" in task for task in changes(site, values))
     assert "Pebble" in served(site)
-    (row,) = json.loads(site.root("ringstand --json certificates"))["certificates"]
+    rows = json.loads(site.root("ringstand --json certificates"))["certificates"]
+    row = next(row for row in rows if row["site"] == "shop")
     assert (row["site"], row["state"], row["problem"]) == ("shop", "served", None)
     assert site.root("systemctl is-active ringstand-certificates.timer").strip() == "active"
 
@@ -94,7 +100,8 @@ def test_what_was_issued_serves_on_when_no_authority_is_asked_for(site, values):
 def test_of_an_absent_app_nothing_is_renewed_and_nothing_deleted(site, values):
     values["flask_apps"]["shop"] = {"state": "absent"}
     assert any("Get the certificates" in task for task in changes(site, values))
-    assert json.loads(site.root("ringstand --json certificates"))["certificates"] == []
+    rows = json.loads(site.root("ringstand --json certificates"))["certificates"]
+    assert [row["site"] for row in rows] == ["blog"]
     renewal = json.loads(site.root("ringstand --json certificate renew"))
     assert renewal["certificates"] == {}
     assert site.root("ls /etc/letsencrypt/live/shop/fullchain.pem").strip() != ""
