@@ -162,7 +162,8 @@ def test_data_arrives_in_an_app_that_is_live(site, three):
     arrived = site.play("-i", str(path), "-e", "app=blog", "-e", f"@{source}", "-e", f"uploads={uploads}",
                         playbook=str(PLAYBOOKS / "import.yml"))
     assert arrived.code == 0, arrived.output[-3000:]
-    for words in ("rows: 3", "revision: 8c5e91f3a6d2", "maintenance: true", "The app stays in maintenance"):
+    for words in ("rows: 3", "revision: 8c5e91f3a6d2", "The app stays in maintenance",
+                  "To end it: ringstand maintenance blog off"):
         assert words in " ".join(arrived.output.split()), arrived.output[-3000:]
     assert elsewhere.PASSWORD not in refused + arrived.output
     assert ask(site.address, BLOG, "/").status == 503
