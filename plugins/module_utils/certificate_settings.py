@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .certbot import Client
 from .certbot_lineage import Renewal
@@ -17,6 +17,8 @@ from .errors import RingstandError
 PATH = "/etc/ringstand/certbot.json"
 WEBHOOK_PATH = "/etc/ringstand/certbot-webhook.url"
 SCHEMA = 2
+
+_Written = TypeVar("_Written")
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,27 @@ def read_sites(items: Sequence[Mapping[str, Any]]) -> list[Wanted]:
     return [Wanted(item["name"], item["domains"], item["dir"], item.get("dns_plugin") or "") for item in items]
 
 
+def _parse(data: Mapping[str, Any]) -> Settings:
+    return Settings(read_client(data["client"]), read_sites(data["certificates"]))
+
+
 def load(path: str | None = None) -> Settings | None:
     """The settings of this host, or None where the role did not run.
 
     Raises RingstandError when the file cannot be read or is of another version of this program.
     """
-    path = path or PATH
+    return read_written(path or PATH, SCHEMA, "certbot", _parse)
+
+
+def read_written(path: str, schema: int, role: str, parse: Callable[[Any], _Written]) -> _Written | None:
+    """What a role has written for the program, or None without the file; raises RingstandError as :func:`load` does."""
     try:
         with open(path, encoding="utf-8") as handle:
-            settings = json.load(handle)
-        if settings["schema"] != SCHEMA:
-            raise RingstandError(f"Failed to read {path}: its schema is {settings['schema']}, not {SCHEMA}")
-        return Settings(read_client(settings["client"]), read_sites(settings["certificates"]))
+            data = json.load(handle)
+        if data["schema"] != schema:
+            raise RingstandError(f"Failed to read {path}: its schema is {data['schema']}, not {schema}")
+        return parse(data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RingstandError(f"Failed to read {path}: {error!r}. Run site.yml or the role certbot again.") from error
+        raise RingstandError(f"Failed to read {path}: {error!r}. Run site.yml or the role {role} again.") from error

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import json
-
+from .certificate_settings import read_sites, read_written
 from .certificates import Wanted
-from .errors import RingstandError
 
 PATH = "/etc/ringstand/sites.json"
 SCHEMA = 1
@@ -18,14 +16,4 @@ def load(path: str | None = None) -> list[Wanted] | None:
 
     Raises RingstandError when the file cannot be read or is of another version of this program.
     """
-    path = path or PATH
-    try:
-        with open(path, encoding="utf-8") as handle:
-            data = json.load(handle)
-        if data["schema"] != SCHEMA:
-            raise RingstandError(f"Failed to read {path}: its schema is {data['schema']}, not {SCHEMA}")
-        return [Wanted(site["name"], site["domains"], site["dir"]) for site in data["sites"]]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RingstandError(f"Failed to read {path}: {error!r}. Run site.yml or the role nginx again.") from error
+    return read_written(path or PATH, SCHEMA, "nginx", lambda data: read_sites(data["sites"]))

@@ -113,20 +113,21 @@ def perform(settings: BackupSettings, to: str, progress: Progress) -> dict[str, 
         found, left = recover_files.restore(there.repository, snapshots, target, settings.redis_dir)
         result.update(files=found, problems=left)
         _write(FILES, where, owner)
+    kept = ""
     if settings.cluster:
         cluster = replace(settings.find_cluster(), owner=OWNER)
         restore_run.stop(cluster)  # what is in it is what its own creation has left
         plan = restore_plan.make(there, target, restore_plan.host_name(), flush=False)
         done = restore_run.perform(plan, progress, new_backup=False)
         result.update({key: done[key] for key in ("target", "backup", "recovered_to", "databases")})
-        _write(DONE, where, owner)
-        if done["kept"] and holds_databases(done["kept"]):
-            result["kept"] = done["kept"]
-            words = f"{done['kept']} holds databases, so it was kept. Once nobody needs them: rm -r {done['kept']}"
-            result["problems"] = [*result["problems"], words]
-        elif done["kept"]:
-            shutil.rmtree(done["kept"])
+        kept = done["kept"]
     _write(DONE, where, owner)
+    if kept and holds_databases(kept):
+        result["kept"] = kept
+        words = f"{kept} holds databases, so it was kept. Once nobody needs them: rm -r {kept}"
+        result["problems"] = [*result["problems"], words]
+    elif kept:
+        shutil.rmtree(kept)
     return result
 
 

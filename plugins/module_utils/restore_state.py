@@ -10,8 +10,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Protocol
 
+from . import kept_state
 from .backup_settings import STATE_DIR
-from .errors import RingstandError
 from .ledger import append_line, utc
 from .releases import write_durably
 
@@ -42,17 +42,12 @@ class State:
 
 def read(path: str = STATE_PATH) -> State | None:
     """The last restore of this host; raises :class:`RingstandError` when the file is damaged."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = json.load(stream)
-        return State(**{key: found[key] for key in State.__annotations__})
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RingstandError(
-            f"Failed to read {path}: {error!r}. It tells what an earlier restore has left: look for directories named "
-            "*.before-restore-* beside the data directory, then remove the file"
-        ) from error
+    return kept_state.read(
+        path,
+        State,
+        "It tells what an earlier restore has left: look for directories named *.before-restore-* beside the data "
+        "directory, then remove the file",
+    )
 
 
 def write(state: State, path: str = STATE_PATH) -> State:

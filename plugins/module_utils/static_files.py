@@ -9,6 +9,7 @@ find theirs. A name that both have with another content belongs to the release t
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import shutil
 import subprocess
@@ -27,7 +28,6 @@ GRACE_SECONDS = 7 * 24 * 3600
 _STAGED = ".ringstand-new"
 # What nginx sends in the place of the file before the suffix, to clients that take it.
 _PRECOMPRESSED = (".gz", ".br")
-_BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -146,13 +146,7 @@ def _files(settings: AppSettings, release: str) -> Iterator[tuple[str, str]]:
 def _have_same_content(one: str, other: str) -> bool:
     """Times say nothing: those of an archive may all be the same."""
     try:
-        with open(one, "rb") as first, open(other, "rb") as second:
-            if os.fstat(first.fileno()).st_size != os.fstat(second.fileno()).st_size:
-                return False
-            while block := first.read(_BLOCK_BYTES):
-                if block != second.read(_BLOCK_BYTES):
-                    return False
-            return True
+        return filecmp.cmp(one, other, shallow=False)
     except FileNotFoundError:
         return False
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 
+from . import kept_state
 from .backup_settings import STATE_DIR
-from .errors import RingstandError
 from .links import sync_dir
 from .postgresql_cluster import Cluster
 from .releases import write_durably
@@ -80,18 +80,12 @@ def kept_name(cluster: str, version: str) -> str:
 
 def read(path: str | None = None) -> State | None:
     """What was interrupted on this host; raises :class:`RingstandError` when the file is damaged."""
-    path = path or STATE_PATH
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = json.load(stream)
-        return State(**{key: found[key] for key in State.__annotations__})
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RingstandError(
-            f"Failed to read {path}: {error!r}. It tells what an interrupted upgrade has left: look at pg_lsclusters, "
-            "see that the cluster with the data runs, then remove the file"
-        ) from error
+    return kept_state.read(
+        path or STATE_PATH,
+        State,
+        "It tells what an interrupted upgrade has left: look at pg_lsclusters, see that the cluster with the data "
+        "runs, then remove the file",
+    )
 
 
 def write(state: State) -> State:
